@@ -1,0 +1,683 @@
+//! The SE05x-compatible commands: one table that the host driver, the virtual element and the documentation draw on.
+//!
+//! Facts follow NXP AN12413 (SE050 APDU specification, applet 3.x) as NXP's published host libraries show them:
+//! Plug & Trust mini package 04.07 (`se05x_enums.h`, `se05x_APDU_apis.h`) and nano package 1.5. The names here are
+//! ours; the numbers are the interface. To add a command, add one row to the table below: the applet then has to
+//! answer it, and the documentation has to show it, or tests fail.
+
+use std::fmt;
+
+use super::Command;
+use super::tlv::Tlvs;
+
+/// The application identifier of the IoT applet, 16 bytes.
+pub const AID: [u8; 16] =
+    [0xA0, 0x00, 0x00, 0x03, 0x96, 0x54, 0x53, 0x00, 0x00, 0x00, 0x01, 0x03, 0x00, 0x00, 0x00, 0x00];
+/// The class byte of the applet's commands without secure messaging.
+pub const CLA: u8 = 0x80;
+
+/// Tag of an object's policy set.
+pub const TAG_POLICY: u8 = 0x11;
+/// First argument, `TAG_1`.
+pub const TAG_1: u8 = 0x41;
+/// Second argument, `TAG_2`.
+pub const TAG_2: u8 = 0x42;
+/// Third argument, `TAG_3`.
+pub const TAG_3: u8 = 0x43;
+/// Fourth argument, `TAG_4`.
+pub const TAG_4: u8 = 0x44;
+/// Fifth argument, `TAG_5`.
+pub const TAG_5: u8 = 0x45;
+/// Sixth argument, `TAG_6`.
+pub const TAG_6: u8 = 0x46;
+/// Seventh argument, `TAG_7`.
+pub const TAG_7: u8 = 0x47;
+
+/// Elliptic curve NIST P-256.
+pub const CURVE_NIST_P256: u8 = 0x03;
+/// The number of Weierstrass curves that a curve list speaks of: ids 1 to 17.
+pub const WEIERSTRASS_CURVES: u8 = 0x11;
+/// ECDSA over a SHA-256 digest that the host has made; also the attestation algorithm.
+pub const ECDSA_SHA256: u8 = 0x21;
+
+/// Answer to a question: yes.
+pub const RESULT_SUCCESS: u8 = 0x01;
+/// Answer to a question: no.
+pub const RESULT_FAILURE: u8 = 0x02;
+/// An indicator that is not set.
+pub const NOT_SET: u8 = 0x01;
+/// An indicator that is set.
+pub const SET: u8 = 0x02;
+/// The object survives power loss.
+pub const PERSISTENT: u8 = 0x01;
+/// A list is complete.
+pub const NO_MORE: u8 = 0x01;
+/// A list has a continuation.
+pub const MORE: u8 = 0x02;
+/// The filter that lets objects of all types through.
+pub const ALL_TYPES: u8 = 0xFF;
+/// The kind of memory that keeps its content without power.
+pub const MEMORY_PERSISTENT: u8 = 0x01;
+/// The kind of memory that is cleared at reset.
+pub const MEMORY_TRANSIENT_RESET: u8 = 0x02;
+/// The kind of memory that is cleared when the applet is deselected.
+pub const MEMORY_TRANSIENT_DESELECT: u8 = 0x03;
+
+/// The largest binary object, in bytes.
+pub const MAX_BINARY_BYTES: usize = 0x7FFF;
+/// The number of bytes of a chip's unique id.
+pub const CHIP_ID_BYTES: usize = 18;
+/// The number of bytes of the freshness value of an attested read.
+pub const FRESHNESS_BYTES: usize = 16;
+/// The number of bytes of a time stamp.
+pub const TIMESTAMP_BYTES: usize = 12;
+/// The number of bytes that SELECT and `GetVersion` answer.
+pub const VERSION_BYTES: usize = 7;
+
+/// Binary object with the chip's unique id.
+pub const UNIQUE_ID: u32 = 0x7FFF_0206;
+/// The chip's attestation key pair.
+pub const ATTESTATION_KEY: u32 = 0xF000_0012;
+/// Binary object with the attestation key's certificate, DER.
+pub const ATTESTATION_CERTIFICATE: u32 = 0xF000_0013;
+/// From this id on, ids belong to the maker and the applet (`0x7FFF0000` to `0x7FFFFFFF`), or are provisioned.
+pub const FIRST_RESERVED_ID: u32 = 0x7FFF_0000;
+
+/// The applet's version, as SELECT and `GetVersion` answer it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppletVersion {
+    /// Major, minor and patch level.
+    pub version: [u8; 3],
+    /// Bit set of the features that are switched on.
+    pub features: u16,
+    /// Version of the cryptographic library below the applet ("secure box"), major and minor.
+    pub crypto_library: [u8; 2],
+}
+
+impl AppletVersion {
+    /// Reads the seven bytes; `None` when there are fewer or more.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            &[major, minor, patch, high, low, library_major, library_minor] => Some(Self {
+                version: [major, minor, patch],
+                features: u16::from_be_bytes([high, low]),
+                crypto_library: [library_major, library_minor],
+            }),
+            _ => None,
+        }
+    }
+
+    /// The seven bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; VERSION_BYTES] {
+        let [major, minor, patch] = self.version;
+        let [high, low] = self.features.to_be_bytes();
+        let [library_major, library_minor] = self.crypto_library;
+        [major, minor, patch, high, low, library_major, library_minor]
+    }
+}
+
+impl fmt::Display for AppletVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [major, minor, patch] = self.version;
+        write!(f, "{major}.{minor}.{patch}")
+    }
+}
+
+/// The type of an object. Values that nobody listed survive unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectType(pub u8);
+
+impl ObjectType {
+    /// EC key pair.
+    pub const EC_KEY_PAIR: Self = Self(0x01);
+    /// EC private key without its public half.
+    pub const EC_PRIVATE_KEY: Self = Self(0x02);
+    /// EC public key.
+    pub const EC_PUBLIC_KEY: Self = Self(0x03);
+    /// Binary object, "file".
+    pub const BINARY: Self = Self(0x0B);
+    /// Monotonic counter.
+    pub const COUNTER: Self = Self(0x0D);
+}
+
+impl fmt::Display for ObjectType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::EC_KEY_PAIR => f.write_str("EC key pair"),
+            Self::EC_PRIVATE_KEY => f.write_str("EC private key"),
+            Self::EC_PUBLIC_KEY => f.write_str("EC public key"),
+            Self::BINARY => f.write_str("binary object"),
+            Self::COUNTER => f.write_str("counter"),
+            Self(other) => write!(f, "object of type {other:#04x}"),
+        }
+    }
+}
+
+impl fmt::Debug for ObjectType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObjectType({self})")
+    }
+}
+
+/// Where an object's value came from. Values that nobody listed survive unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(pub u8);
+
+impl Origin {
+    /// Set from outside.
+    pub const EXTERNAL: Self = Self(0x01);
+    /// Generated inside the part.
+    pub const INTERNAL: Self = Self(0x02);
+    /// Put in by the maker of the part.
+    pub const PROVISIONED: Self = Self(0x03);
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::EXTERNAL => f.write_str("external"),
+            Self::INTERNAL => f.write_str("internal"),
+            Self::PROVISIONED => f.write_str("provisioned"),
+            Self(other) => write!(f, "origin {other:#04x}"),
+        }
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Origin({self})")
+    }
+}
+
+/// What a policy can allow or ask for, as bits of the access rule.
+pub mod rule {
+    /// Nothing is allowed.
+    pub const FORBID_ALL: u32 = 0x2000_0000;
+    /// Sign with the key.
+    pub const SIGN: u32 = 0x1000_0000;
+    /// Verify with the key.
+    pub const VERIFY: u32 = 0x0800_0000;
+    /// Read the object.
+    pub const READ: u32 = 0x0020_0000;
+    /// Write the object.
+    pub const WRITE: u32 = 0x0010_0000;
+    /// Generate the key anew inside the part.
+    pub const GENERATE: u32 = 0x0008_0000;
+    /// Delete the object.
+    pub const DELETE: u32 = 0x0004_0000;
+    /// Only through secure messaging.
+    pub const REQUIRE_SECURE_MESSAGING: u32 = 0x0002_0000;
+    /// Only while a PCR object has a value, which follows the rule (4 bytes id, 32 bytes value).
+    pub const REQUIRE_PCR: u32 = 0x0001_0000;
+    /// Vouch for other objects with the key.
+    pub const ATTEST: u32 = 0x0000_8000;
+}
+
+/// One policy: what a user of an object may do after which authentication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The authentication object; 0 means everybody.
+    pub authentication: u32,
+    /// Bits of [`rule`].
+    pub rule: u32,
+    /// What follows the rule: 36 bytes with [`rule::REQUIRE_PCR`], else nothing.
+    pub extension: Vec<u8>,
+}
+
+/// The bytes of an extension: PCR object id and value.
+const PCR_EXTENSION_BYTES: usize = 36;
+
+/// Why bytes are not attributes or policies of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AttributesError {
+    /// Fewer bytes than the fixed fields have.
+    #[error("object attributes have at least 15 bytes, found {found}")]
+    TooShort {
+        /// The number of bytes found.
+        found: usize,
+    },
+    /// The policy set does not end where a policy ends, or a policy has a length that its rule does not have.
+    #[error("the policy at byte {at} of the policy set is cut short or has the wrong length")]
+    Policy {
+        /// Where the policy begins.
+        at: usize,
+    },
+}
+
+impl Policy {
+    /// Reads a policy set: policies one after the other, each a length byte, 4 bytes authentication object id,
+    /// 4 bytes access rule, and the extension that the rule asks for.
+    ///
+    /// # Errors
+    /// [`AttributesError::Policy`].
+    pub fn parse_set(bytes: &[u8]) -> Result<Vec<Self>, AttributesError> {
+        let mut policies = Vec::new();
+        let mut rest = bytes;
+        while let [length, after @ ..] = rest {
+            let wrong = AttributesError::Policy { at: bytes.len() - rest.len() };
+            let (policy, after) = after.split_at_checked(usize::from(*length)).ok_or(wrong)?;
+            let (authentication, policy) = policy.split_first_chunk::<4>().ok_or(wrong)?;
+            let (rule, extension) = policy.split_first_chunk::<4>().ok_or(wrong)?;
+            let rule = u32::from_be_bytes(*rule);
+            let expected = if rule & rule::REQUIRE_PCR == 0 { 0 } else { PCR_EXTENSION_BYTES };
+            if extension.len() != expected {
+                return Err(wrong);
+            }
+            let authentication = u32::from_be_bytes(*authentication);
+            policies.push(Self { authentication, rule, extension: extension.to_vec() });
+            rest = after;
+        }
+        Ok(policies)
+    }
+
+    /// The bytes of a policy set.
+    ///
+    /// # Errors
+    /// [`AttributesError::Policy`] when an extension has not the length that its rule asks for.
+    pub fn encode_set(policies: &[Self]) -> Result<Vec<u8>, AttributesError> {
+        let mut out = Vec::new();
+        for policy in policies {
+            let wrong = AttributesError::Policy { at: out.len() };
+            let expected = if policy.rule & rule::REQUIRE_PCR == 0 { 0 } else { PCR_EXTENSION_BYTES };
+            if policy.extension.len() != expected {
+                return Err(wrong);
+            }
+            out.push(u8::try_from(8 + expected).map_err(|_| wrong)?);
+            out.extend(policy.authentication.to_be_bytes());
+            out.extend(policy.rule.to_be_bytes());
+            out.extend(&policy.extension);
+        }
+        Ok(out)
+    }
+}
+
+/// The attributes of an object in the layout of applet 3.x: object id (4 bytes), type (1), authentication indicator
+/// (1), failed attempts (2), owner (4), maximum attempts (2), policy set (variable), origin (1). All big-endian.
+///
+/// Later applets append a version byte after the origin; that layout is refused here rather than guessed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// The object's id.
+    pub object_id: u32,
+    /// The object's type.
+    pub object_type: ObjectType,
+    /// [`SET`] for an authentication object, else [`NOT_SET`].
+    pub authentication: u8,
+    /// Failed attempts of an authentication object, else 0.
+    pub failed_attempts: u16,
+    /// The authentication object of the session in which the object was made; 0 without a session.
+    pub owner: u32,
+    /// Most attempts of an authentication object, 0 without a limit.
+    pub max_attempts: u16,
+    /// The policies; none means the applet's default.
+    pub policies: Vec<Policy>,
+    /// Where the value came from.
+    pub origin: Origin,
+}
+
+impl Attributes {
+    /// Reads the attributes.
+    ///
+    /// # Errors
+    /// [`AttributesError`] when the bytes have another layout.
+    pub fn parse(bytes: &[u8]) -> Result<Self, AttributesError> {
+        let too_short = AttributesError::TooShort { found: bytes.len() };
+        let (fixed, rest) = bytes.split_first_chunk::<14>().ok_or(too_short)?;
+        let (origin, policies) = rest.split_last().ok_or(too_short)?;
+        let &[i0, i1, i2, i3, object_type, authentication, f0, f1, o0, o1, o2, o3, m0, m1] = fixed;
+        Ok(Self {
+            object_id: u32::from_be_bytes([i0, i1, i2, i3]),
+            object_type: ObjectType(object_type),
+            authentication,
+            failed_attempts: u16::from_be_bytes([f0, f1]),
+            owner: u32::from_be_bytes([o0, o1, o2, o3]),
+            max_attempts: u16::from_be_bytes([m0, m1]),
+            policies: Policy::parse_set(policies)?,
+            origin: Origin(*origin),
+        })
+    }
+
+    /// The bytes of the attributes.
+    ///
+    /// # Errors
+    /// [`AttributesError::Policy`] as for [`Policy::encode_set`].
+    pub fn encode(&self) -> Result<Vec<u8>, AttributesError> {
+        let mut out = Vec::with_capacity(24);
+        out.extend(self.object_id.to_be_bytes());
+        out.extend([self.object_type.0, self.authentication]);
+        out.extend(self.failed_attempts.to_be_bytes());
+        out.extend(self.owner.to_be_bytes());
+        out.extend(self.max_attempts.to_be_bytes());
+        out.extend(Policy::encode_set(&self.policies)?);
+        out.push(self.origin.0);
+        Ok(out)
+    }
+}
+
+/// One argument or result of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// The tag.
+    pub tag: u8,
+    /// What the value means, with its size.
+    pub meaning: &'static str,
+    /// Whether the field has to be there.
+    pub required: bool,
+}
+
+/// One row of the command table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandSpec {
+    /// The command's name in the application note.
+    pub name: &'static str,
+    /// Instruction byte, with the bits for attestation (0x20).
+    pub ins: u8,
+    /// First parameter.
+    pub p1: u8,
+    /// Second parameter.
+    pub p2: u8,
+    /// The fields of the command data.
+    pub request: &'static [Field],
+    /// The fields of the response data; none means that no data comes back.
+    pub response: &'static [Field],
+}
+
+/// Why a header is no row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// No row has this instruction.
+    Instruction,
+    /// Rows have this instruction, none with these parameters.
+    Parameters,
+}
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $ins:literal $p1:literal $p2:literal,
+        [$($tag:ident $need:ident $meaning:literal),* $(,)?] -> [$($rtag:ident $rneed:ident $rmeaning:literal),* $(,)?];)+) => {
+        /// A command of the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Instruction { $($(#[$doc])* $variant),+ }
+
+        impl Instruction {
+            /// Every command, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The command's row.
+            #[must_use]
+            pub const fn spec(self) -> CommandSpec {
+                match self {
+                    $(Self::$variant => CommandSpec {
+                        name: $name, ins: $ins, p1: $p1, p2: $p2,
+                        request: &[$(Field { tag: $tag, meaning: $meaning, required: commands!(@ $need) }),*],
+                        response: &[$(Field { tag: $rtag, meaning: $rmeaning, required: commands!(@ $rneed) }),*],
+                    }),+
+                }
+            }
+        }
+    };
+    (@ needs) => { true };
+    (@ maybe) => { false };
+}
+
+commands! {
+    /// Version of the applet.
+    GetVersion = "GetVersion", 0x04 0x00 0x20, [] -> [TAG_1 needs "version information, 7 bytes"];
+    /// Version with the extended feature bits.
+    GetExtVersion = "GetExtVersion", 0x04 0x00 0x21, []
+        -> [TAG_1 needs "version information, 7 bytes, and extended feature bits, 30 bytes"];
+    /// Free memory.
+    GetFreeMemory = "GetFreeMemory", 0x04 0x00 0x22, [TAG_1 needs "memory type, 1 byte"]
+        -> [TAG_1 needs "free bytes, 2 bytes; 7FFF means that many or more"];
+    /// Random bytes.
+    GetRandom = "GetRandom", 0x04 0x00 0x49, [TAG_1 needs "number of bytes, 2 bytes"] -> [TAG_1 needs "random bytes"];
+    /// Time stamp.
+    GetTimestamp = "GetTimestamp", 0x04 0x00 0x3D, [] -> [TAG_1 needs "time stamp, 12 bytes"];
+    /// Whether an object exists.
+    CheckObjectExists = "CheckObjectExists", 0x04 0x00 0x27, [TAG_1 needs "object id, 4 bytes"]
+        -> [TAG_1 needs "result, 1 byte: 01 yes, 02 no"];
+    /// Deletes an object.
+    DeleteSecureObject = "DeleteSecureObject", 0x04 0x00 0x28, [TAG_1 needs "object id, 4 bytes"] -> [];
+    /// Generates or imports an EC key pair.
+    WriteEcKeyPair = "WriteECKey (key pair)", 0x01 0x61 0x00, [
+        TAG_POLICY maybe "policy set, for a new object",
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "curve id, 1 byte; for a new object",
+        TAG_3 maybe "private key to import, 32 bytes; absent to generate on the chip",
+        TAG_4 maybe "public key to import, 65 bytes; absent to generate on the chip",
+    ] -> [];
+    /// Imports an EC private key.
+    WriteEcPrivateKey = "WriteECKey (private key)", 0x01 0x41 0x00, [
+        TAG_POLICY maybe "policy set, for a new object",
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "curve id, 1 byte; for a new object",
+        TAG_3 needs "private key to import, 32 bytes",
+    ] -> [];
+    /// Imports an EC public key.
+    WriteEcPublicKey = "WriteECKey (public key)", 0x01 0x21 0x00, [
+        TAG_POLICY maybe "policy set, for a new object",
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "curve id, 1 byte; for a new object",
+        TAG_4 needs "public key to import, 65 bytes",
+    ] -> [];
+    /// Makes or writes a binary object.
+    WriteBinary = "WriteBinary", 0x01 0x06 0x00, [
+        TAG_POLICY maybe "policy set, for a new object",
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "offset, 2 bytes; 0 when absent",
+        TAG_3 maybe "length of the object, 2 bytes; for a new object",
+        TAG_4 maybe "data",
+    ] -> [];
+    /// Makes, increments or sets a counter.
+    WriteCounter = "WriteCounter", 0x01 0x08 0x00, [
+        TAG_POLICY maybe "policy set, for a new object",
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "size of the counter, 2 bytes: 1 to 8; for a new object",
+        TAG_3 maybe "value, as long as the counter; absent to increment",
+    ] -> [];
+    /// Makes a curve usable.
+    CreateEcCurve = "CreateECCurve", 0x01 0x0B 0x04, [TAG_1 needs "curve id, 1 byte"] -> [];
+    /// Sets one parameter of a curve.
+    SetEcCurveParam = "SetECCurveParam", 0x01 0x0B 0x40,
+        [TAG_1 needs "curve id, 1 byte", TAG_2 needs "parameter, 1 byte", TAG_3 needs "value"] -> [];
+    /// Reads an object.
+    ReadObject = "ReadObject", 0x02 0x00 0x00, [
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "offset, 2 bytes; binary objects, together with the length",
+        TAG_3 maybe "length, 2 bytes; binary objects, together with the offset",
+    ] -> [TAG_1 needs "public key, binary data or counter value"];
+    /// Reads an object and signs what was read.
+    ReadObjectAttested = "ReadObject with attestation", 0x22 0x00 0x00, [
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "offset, 2 bytes; binary objects, together with the length",
+        TAG_3 maybe "length, 2 bytes; binary objects, together with the offset",
+        TAG_5 needs "attestation key id, 4 bytes",
+        TAG_6 needs "attestation algorithm, 1 byte: 21 is ECDSA with SHA-256",
+        TAG_7 needs "freshness, 16 bytes",
+    ] -> [
+        TAG_1 needs "public key, binary data or counter value",
+        TAG_2 needs "object attributes",
+        TAG_3 needs "time stamp, 12 bytes",
+        TAG_4 needs "freshness, 16 bytes",
+        TAG_5 needs "chip unique id, 18 bytes",
+        TAG_6 needs "signature over the concatenated values of 41 to 45",
+    ];
+    /// Reads the size of an object.
+    ReadSize = "ReadSize", 0x02 0x00 0x07, [TAG_1 needs "object id, 4 bytes"] -> [TAG_1 needs "size in bytes, 2 bytes"];
+    /// Lists object ids.
+    ReadIdList = "ReadIDList", 0x02 0x00 0x25,
+        [TAG_1 needs "offset into the list, 2 bytes", TAG_2 needs "type filter, 1 byte; FF for all"]
+        -> [TAG_1 needs "more indicator, 1 byte: 01 complete, 02 more", TAG_2 needs "object ids, 4 bytes each"];
+    /// Reads the type of an object.
+    ReadType = "ReadType", 0x02 0x00 0x26, [TAG_1 needs "object id, 4 bytes"]
+        -> [TAG_1 needs "object type, 1 byte", TAG_2 needs "transient indicator, 1 byte: 01 persistent"];
+    /// Reads the attributes of an object.
+    ReadAttributes = "ReadObjectAttributes", 0x02 0x00 0x3B, [TAG_1 needs "object id, 4 bytes"]
+        -> [TAG_2 needs "object attributes"];
+    /// Lists the curves.
+    ReadEcCurveList = "ReadECCurveList", 0x02 0x0B 0x25, []
+        -> [TAG_1 needs "set indicator of the curves 1 to 17, 1 byte each: 01 not set, 02 set"];
+    /// Reads the curve of a key.
+    GetEcCurveId = "GetECCurveId", 0x02 0x0B 0x36, [TAG_1 needs "object id, 4 bytes"]
+        -> [TAG_1 needs "curve id, 1 byte: 03 is NIST P-256"];
+    /// Signs a digest.
+    EcdsaSign = "ECDSASign", 0x03 0x0C 0x09,
+        [TAG_1 needs "key id, 4 bytes", TAG_2 needs "algorithm, 1 byte: 21 is ECDSA with SHA-256", TAG_3 needs "digest, 32 bytes"]
+        -> [TAG_1 needs "signature, DER"];
+    /// Verifies a signature over a digest.
+    EcdsaVerify = "ECDSAVerify", 0x03 0x0C 0x0A, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "algorithm, 1 byte: 21 is ECDSA with SHA-256",
+        TAG_3 needs "digest, 32 bytes",
+        TAG_5 needs "signature, DER",
+    ] -> [TAG_1 needs "result, 1 byte: 01 good, 02 bad"];
+}
+
+impl Instruction {
+    /// The command with this header.
+    ///
+    /// # Errors
+    /// [`Unknown`] says which part of the header belongs to no command.
+    pub fn find(ins: u8, p1: u8, p2: u8) -> Result<Self, Unknown> {
+        let mut unknown = Unknown::Instruction;
+        for instruction in Self::ALL {
+            let spec = instruction.spec();
+            if spec.ins == ins {
+                if (spec.p1, spec.p2) == (p1, p2) {
+                    return Ok(*instruction);
+                }
+                unknown = Unknown::Parameters;
+            }
+        }
+        Err(unknown)
+    }
+
+    /// The command with its data, which is a sequence of TLVs. It asks for the longest short response when the
+    /// table has one, and for none otherwise.
+    #[must_use]
+    pub fn command(self, data: Vec<u8>) -> Command {
+        let spec = self.spec();
+        let le = (!spec.response.is_empty()).then_some(256);
+        Command { cla: CLA, ins: spec.ins, p1: spec.p1, p2: spec.p2, data, le }
+    }
+
+    /// Whether the fields are those of the table: all that are required, none that is not listed.
+    #[must_use]
+    pub fn accepts(self, fields: &Tlvs<'_>) -> bool {
+        let request = self.spec().request;
+        let complete = request.iter().all(|field| !field.required || fields.find(field.tag).is_some());
+        complete && fields.tags().all(|tag| request.iter().any(|field| field.tag == tag))
+    }
+}
+
+/// The table as Markdown, for the documentation: one row for each command.
+#[must_use]
+pub fn markdown_table() -> String {
+    let list = |fields: &[Field]| {
+        let words: Vec<String> = fields
+            .iter()
+            .map(|field| {
+                let optional = if field.required { "" } else { " (optional)" };
+                format!("`{:02X}` {}{optional}", field.tag, field.meaning)
+            })
+            .collect();
+        if words.is_empty() { "none".to_owned() } else { words.join("<br>") }
+    };
+    let mut out = String::from("| Command | INS P1 P2 | Request | Response |\n|---|---|---|---|\n");
+    for instruction in Instruction::ALL {
+        let spec = instruction.spec();
+        out.push_str(&format!(
+            "| {} | `{:02X} {:02X} {:02X}` | {} | {} |\n",
+            spec.name,
+            spec.ins,
+            spec.p1,
+            spec.p2,
+            list(spec.request),
+            list(spec.response)
+        ));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn policy() -> impl Strategy<Value = Policy> {
+        (any::<u32>(), any::<u32>(), any::<u8>()).prop_map(|(authentication, rule, filler)| {
+            let length = if rule & rule::REQUIRE_PCR == 0 { 0 } else { PCR_EXTENSION_BYTES };
+            Policy { authentication, rule, extension: vec![filler; length] }
+        })
+    }
+
+    prop_compose! {
+        fn attributes()(
+            object_id: u32, object_type: u8, authentication: u8, failed_attempts: u16, owner: u32, max_attempts: u16,
+            policies in proptest::collection::vec(policy(), 0..3), origin: u8,
+        ) -> Attributes {
+            Attributes {
+                object_id, object_type: ObjectType(object_type), authentication, failed_attempts, owner, max_attempts,
+                policies, origin: Origin(origin),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn attributes_round_trip(attributes in attributes()) {
+            prop_assert_eq!(Attributes::parse(&attributes.encode().unwrap()).unwrap(), attributes);
+        }
+
+        #[test]
+        fn bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Attributes::parse(&bytes);
+            let _ = Policy::parse_set(&bytes);
+            let _ = AppletVersion::parse(&bytes);
+        }
+    }
+
+    #[test]
+    fn attributes_written_out() {
+        let bytes = hex::decode("60000001 01 01 0000 60000000 0000 0860000000 10200000 02".replace(' ', "")).unwrap();
+        let attributes = Attributes::parse(&bytes).unwrap();
+        assert_eq!(attributes.object_type, ObjectType::EC_KEY_PAIR);
+        assert_eq!(attributes.owner, 0x6000_0000);
+        assert_eq!(
+            attributes.policies,
+            [Policy { authentication: 0x6000_0000, rule: rule::SIGN | rule::READ, extension: vec![] }]
+        );
+        assert_eq!(attributes.origin, Origin::INTERNAL);
+        // A truncated policy set is refused; without one, the byte before the end is the origin.
+        for end in 0..bytes.len() {
+            assert_eq!(Attributes::parse(&bytes[..end]).is_ok(), end == 15, "{end}");
+        }
+    }
+
+    #[test]
+    fn headers_are_unique_and_found() {
+        for instruction in Instruction::ALL {
+            let spec = instruction.spec();
+            assert_eq!(Instruction::find(spec.ins, spec.p1, spec.p2), Ok(*instruction), "{}", spec.name);
+        }
+        assert_eq!(Instruction::find(0x04, 0x00, 0xEE), Err(Unknown::Parameters));
+        assert_eq!(Instruction::find(0xEE, 0x00, 0x20), Err(Unknown::Instruction));
+    }
+
+    #[test]
+    fn requests_are_held_against_the_table() {
+        let fields = |bytes: &'static [u8]| Tlvs::parse(bytes).unwrap();
+        assert!(Instruction::GetRandom.accepts(&fields(&[0x41, 2, 0, 8])));
+        assert!(!Instruction::GetRandom.accepts(&fields(&[])));
+        assert!(!Instruction::GetRandom.accepts(&fields(&[0x41, 2, 0, 8, 0x42, 0])));
+    }
+
+    #[test]
+    fn versions_are_seven_bytes() {
+        let version = AppletVersion { version: [3, 1, 1], features: 0x0102, crypto_library: [1, 0] };
+        assert_eq!(AppletVersion::parse(&version.encode()), Some(version));
+        assert_eq!(AppletVersion::parse(&[3, 1, 1]), None);
+        assert_eq!(version.to_string(), "3.1.1");
+    }
+}
