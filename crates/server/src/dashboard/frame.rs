@@ -1,0 +1,69 @@
+//! What surrounds every page: head, brand, notices, the state of the live connection, foot.
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::asset_url;
+use super::view::{BannerTone, Frame};
+
+/// The way back from a page: address and words, from the top down. The page itself is not among them.
+pub(super) type Crumbs<'a> = &'a [(&'a str, &'a str)];
+
+/// A whole page.
+pub(super) fn page(frame: &Frame, title: &str, crumbs: Crumbs<'_>, content: &Markup) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" data-now=(frame.now) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                title { (title) " · Touchmark" }
+                link rel="icon" type="image/svg+xml" href=(asset_url("emblem.svg"));
+                link rel="stylesheet" href=(asset_url("dashboard.css"));
+                script src=(asset_url("live.js")) defer {}
+            }
+            body {
+                a.skip href="#content" { "Skip to content" }
+                header.top {
+                    a.brand href="/" {
+                        img src=(asset_url("emblem.svg")) alt="" width="36" height="36";
+                        span { "Touchmark" }
+                    }
+                    span.instance { (frame.instance) }
+                    div.live {
+                        span #live-state { "As of " (super::parts::moment(frame.now, false)) }
+                        button #live-toggle type="button" aria-pressed="false" hidden { "Pause" }
+                    }
+                }
+                @if !frame.banners.is_empty() {
+                    aside.banners aria-label="Notices" {
+                        @for banner in &frame.banners {
+                            @let (class, word) = match banner.tone {
+                                BannerTone::Danger => ("banner danger", "Warning"),
+                                BannerTone::Notice => ("banner notice", "Notice"),
+                            };
+                            p class=(class) {
+                                span.label { (word) } " " strong { (banner.title) } " " (banner.text)
+                            }
+                        }
+                    }
+                }
+                main #content tabindex="-1" {
+                    @if !crumbs.is_empty() {
+                        nav.crumbs aria-label="Breadcrumb" {
+                            ol {
+                                @for (address, words) in crumbs { li { a href=(address) { (words) } } }
+                                li aria-current="page" { (title) }
+                            }
+                        }
+                    }
+                    (content)
+                }
+                p #announcer.unseen role="status" aria-live="polite" {}
+                footer { "Touchmark " (frame.version) " · A grade says what was proven, not what was promised." }
+            }
+        }
+    }
+    .into_string()
+}

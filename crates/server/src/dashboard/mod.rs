@@ -1,0 +1,96 @@
+//! The dashboard: pages written on the server from plain values, and three small assets.
+//!
+//! Place in the life of a credential: watch. The server fills the structs of [`view`]; the functions here turn them
+//! into HTML. Every value is escaped by the template, because device names, findings and log lines are written by
+//! strangers. The pages load nothing from elsewhere and hold no script or style of their own, so
+//! [`CONTENT_SECURITY_POLICY`] can refuse both.
+//!
+//! A page is whole without a script. With `live.js` it stays current: each part that changes carries the address
+//! of its fragment (`data-live`), which is asked for again every few seconds and merged in place. Answer fragments
+//! with [`etag`], so that an unchanged part costs a 304. The server routes:
+//!
+//! | Address | Answer |
+//! |---|---|
+//! | `/` | [`overview`] |
+//! | `/device/{id}` | [`device`] |
+//! | `/finding/{id}` | [`finding`] |
+//! | `/fragment/overview/{part}` | [`overview_fragment`], `part` being one of [`OVERVIEW_PARTS`] |
+//! | `/fragment/device/{id}/{part}` | [`device_fragment`], `part` being one of [`DEVICE_PARTS`] |
+//! | `/fragment/finding/{id}/{part}` | [`finding_fragment`], `part` being one of [`FINDING_PARTS`] |
+//! | `/assets/{name}` | [`asset`] |
+//!
+//! Deliberately absent: any action. The pages show and propose; revoking and releasing stay with the command line.
+
+mod device;
+mod finding;
+mod frame;
+mod overview;
+mod parts;
+mod trouble;
+pub mod view;
+
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use device::{DEVICE_PARTS, device, device_fragment};
+pub use finding::{FINDING_PARTS, finding, finding_fragment};
+pub use overview::{OVERVIEW_PARTS, overview, overview_fragment};
+pub use trouble::trouble;
+
+/// The value of the `Content-Security-Policy` header for every page and fragment (W3C Content Security Policy
+/// Level 3 §6): own scripts, styles, images and requests, and nothing else.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+/// A file served under `/assets/`.
+struct Asset {
+    name: &'static str,
+    content_type: &'static str,
+    bytes: &'static [u8],
+}
+
+static ASSETS: [Asset; 3] = [
+    Asset {
+        name: "dashboard.css",
+        content_type: "text/css; charset=utf-8",
+        bytes: include_bytes!("assets/dashboard.css"),
+    },
+    Asset {
+        name: "live.js",
+        content_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/live.js"),
+    },
+    Asset { name: "emblem.svg", content_type: "image/svg+xml", bytes: include_bytes!("assets/emblem.svg") },
+];
+
+/// The content type and the bytes of an asset, by its name without the query.
+///
+/// Pages ask for `/assets/NAME?v=DIGEST`, where the digest changes with the content: an answer to a request with a
+/// query may be kept by the browser for ever.
+#[must_use]
+pub fn asset(name: &str) -> Option<(&'static str, &'static [u8])> {
+    ASSETS.iter().find(|asset| asset.name == name).map(|asset| (asset.content_type, asset.bytes))
+}
+
+/// A strong entity tag for a page or fragment, with its quotes (RFC 9110 §8.8.3).
+///
+/// It tells versions of one page apart; it protects nothing.
+#[must_use]
+pub fn etag(body: &str) -> String {
+    format!("\"{:016x}\"", fnv1a(body.as_bytes()))
+}
+
+/// The address of an asset, with a digest of its content.
+fn asset_url(name: &str) -> String {
+    let digest = asset(name).map_or(0, |(_, bytes)| fnv1a(bytes));
+    format!("/assets/{name}?v={digest:016x}")
+}
+
+/// FNV-1a with 64 bits (draft-eastlake-fnv §2): the same on every machine and in every build.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

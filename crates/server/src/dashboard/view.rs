@@ -1,0 +1,485 @@
+//! What a page shows: plain values that the server fills in and the templates write out, escaped.
+//!
+//! Nothing here decides anything. Every text may come from a device, a log or an operator and is treated as hostile
+//! by the templates; lists are as long as the server makes them, so the server bounds them and says how many there
+//! are in all. Moments are [`Timestamp`]s in UTC.
+
+use touchmark_identity::assurance::{Basis, Grade, Regime, Storage};
+use touchmark_identity::timestamp::Timestamp;
+
+/// What every page carries around its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// The server's clock when the page was made; relative times count from it.
+    pub now: Timestamp,
+    /// What the operator calls this server, such as a host name.
+    pub instance: String,
+    /// The program's version, such as `0.1.0`.
+    pub version: String,
+    /// What has to be known before anything else is read, most serious first.
+    pub banners: Vec<Banner>,
+}
+
+/// One notice across the top of every page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Banner {
+    /// How serious it is.
+    pub tone: BannerTone,
+    /// The fact in a few words, such as `TEST endorsers are accepted`.
+    pub title: String,
+    /// What follows from it and how to change it, in a sentence or two.
+    pub text: String,
+}
+
+/// How serious a [`Banner`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BannerTone {
+    /// Something weakens what the pages say.
+    Danger,
+    /// Worth knowing.
+    Notice,
+}
+
+/// The page `/`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overview {
+    /// What surrounds the content.
+    pub frame: Frame,
+    /// The figures at the top.
+    pub counts: Counts,
+    /// Devices by grade; a grade that is absent counts as 0.
+    pub grades: Vec<(Grade, u64)>,
+    /// Devices by kind of storage and how it is known; a pair that is absent counts as 0.
+    pub storage: Vec<StorageCount>,
+    /// How the authority keeps its own keys.
+    pub authority_keys: Vec<AuthorityKey>,
+    /// Findings that are open or were closed lately, newest first.
+    pub findings: Vec<FindingRow>,
+    /// How many findings there are in all.
+    pub findings_total: u64,
+    /// Devices, in the order in which they deserve attention.
+    pub fleet: Vec<DeviceRow>,
+    /// How many devices there are in all.
+    pub fleet_total: u64,
+    /// Where events come from.
+    pub inputs: Vec<Input>,
+}
+
+/// The figures at the top of the overview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Devices in the registry.
+    pub devices: u64,
+    /// Devices heard from within the time that [`Counts::live_within_s`] gives.
+    pub live: u64,
+    /// What "live" means: heard from within this many seconds.
+    pub live_within_s: u64,
+    /// Devices whose identity is quarantined.
+    pub quarantined: u64,
+    /// Devices whose certificate is revoked.
+    pub revoked: u64,
+    /// Open findings of grade `confirmed`.
+    pub confirmed: u64,
+    /// Open findings of grade `suspect`.
+    pub suspect: u64,
+    /// Open findings of grade `note`.
+    pub note: u64,
+}
+
+/// How many devices have one kind of storage, known in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageCount {
+    /// Where the key lives.
+    pub storage: Storage,
+    /// How that is known.
+    pub basis: Basis,
+    /// Number of devices.
+    pub devices: u64,
+}
+
+/// How the authority keeps one of its own keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityKey {
+    /// What the key does, such as `Root CA`.
+    pub role: String,
+    /// Where it is kept, such as `PKCS#11 token "touchmark"`.
+    pub kept: String,
+    /// Why that is weaker than it should be; `None` when it is as it should be.
+    pub weakness: Option<String>,
+}
+
+/// Where events come from, and how that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// The source's name in events, such as `nginx-1`.
+    pub source: String,
+    /// What is read, such as the path of a log.
+    pub reads: String,
+    /// How it stands.
+    pub state: InputState,
+    /// Bytes written by the source and not read yet; `None` when the source has no such measure.
+    pub lag_bytes: Option<u64>,
+    /// When the last event was accepted.
+    pub last_event: Option<Timestamp>,
+    /// Events accepted since the start.
+    pub accepted: u64,
+    /// Lines refused since the start, by reason, most frequent first.
+    pub refused: Vec<Refusal>,
+}
+
+/// How an input stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputState {
+    /// It is read to its end.
+    Following,
+    /// There is more to read than was read.
+    Behind,
+    /// Nothing can be read from it, for instance because the file is absent.
+    Unreadable,
+}
+
+/// How many lines were refused for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason, starting with its code, such as `EV-0003 no identity`.
+    pub reason: String,
+    /// Number of lines.
+    pub lines: u64,
+}
+
+/// One line of the fleet table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// The device's id, as it stands in the address of its page.
+    pub id: String,
+    /// Its kind, such as `meter`.
+    pub device_type: String,
+    /// Where its key lives.
+    pub storage: Storage,
+    /// How that is known.
+    pub basis: Basis,
+    /// What follows from both.
+    pub grade: Grade,
+    /// What the authority says of it.
+    pub status: DeviceStatus,
+    /// The gravest open finding about it.
+    pub finding: Option<FindingGrade>,
+    /// When it was last heard from.
+    pub last_seen: Option<Timestamp>,
+    /// When its current certificate ends.
+    pub certificate_ends: Option<Timestamp>,
+}
+
+/// What the authority says of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceStatus {
+    /// Known, and without a certificate yet.
+    Pending,
+    /// Enrolled, with a certificate that stands.
+    Active,
+    /// Set apart until somebody decides.
+    Quarantined,
+    /// Its certificate is revoked.
+    Revoked,
+    /// Taken out of service.
+    Retired,
+}
+
+/// How sure a finding is: `grade` in the contract `touchmark.finding/1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FindingGrade {
+    /// Worth knowing.
+    Note,
+    /// Likely enough to look at.
+    Suspect,
+    /// No benign cause explains it.
+    Confirmed,
+}
+
+/// A finding in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindingRow {
+    /// The finding's id, as it stands in the address of its page.
+    pub id: String,
+    /// How sure it is.
+    pub grade: FindingGrade,
+    /// `kind` in the contract, such as `concurrent-session`; the page puts it into words.
+    pub kind: String,
+    /// The device; `None` when the registry does not know the identity.
+    pub device: Option<String>,
+    /// The identity as the events name it, such as `spki_sha256 3f9a…`.
+    pub identity: String,
+    /// What was seen, in plain words: one paragraph.
+    pub says: String,
+    /// The event time at which the engine could first know.
+    pub detected: Timestamp,
+    /// `action` in the contract, such as `challenge-both`; the page puts it into words.
+    pub action: String,
+    /// How often the finding was written again because it grew; the first is 0.
+    pub revision: u64,
+    /// True when the finding is closed.
+    pub closed: bool,
+}
+
+/// The page `/device/{id}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DevicePage {
+    /// What surrounds the content.
+    pub frame: Frame,
+    /// The device's id.
+    pub id: String,
+    /// Its kind, such as `meter`.
+    pub device_type: String,
+    /// What the authority says of it.
+    pub status: DeviceStatus,
+    /// Why, in plain words, where the status is not [`DeviceStatus::Active`].
+    pub status_reason: Option<String>,
+    /// When it was enrolled first.
+    pub enrolled: Option<Timestamp>,
+    /// When it was last heard from.
+    pub last_seen: Option<Timestamp>,
+    /// Firmware it reported last.
+    pub firmware: Option<String>,
+    /// The key-assurance record, with what stands behind it.
+    pub assurance: AssuranceView,
+    /// Its certificates, newest first.
+    pub certificates: Vec<CertificateView>,
+    /// Findings about it, newest first.
+    pub findings: Vec<FindingRow>,
+    /// What happened, newest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// How many entries the timeline has in all.
+    pub timeline_total: u64,
+}
+
+/// The key-assurance record of a device, with what stands behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssuranceView {
+    /// The grade.
+    pub grade: Grade,
+    /// How the identity is watched.
+    pub regime: Regime,
+    /// Storage and basis in short, such as `software/declared`.
+    pub regime_basis: String,
+    /// One entry per field of the record.
+    pub fields: Vec<AssuranceField>,
+    /// Why a claim was not proven, one reason each; empty when nothing was claimed in vain.
+    pub reasons: Vec<String>,
+    /// SHA-256 of the appraised evidence, 64 hex digits.
+    pub evidence_sha256: Option<String>,
+    /// Who vouches for the chip, such as the subject of the pinned root.
+    pub endorser: Option<String>,
+    /// True when that root is a TEST root, whose private key is public.
+    pub test_endorser: bool,
+    /// When the evidence was appraised.
+    pub appraised: Option<Timestamp>,
+}
+
+/// One field of the key-assurance record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssuranceField {
+    /// The field, such as `Storage`.
+    pub name: String,
+    /// The recorded value, such as `tpm`.
+    pub value: String,
+    /// What was claimed, where it differs from the recorded value.
+    pub claimed: Option<String>,
+    /// How the value is known.
+    pub standing: Standing,
+    /// Why, or from what, in a sentence.
+    pub why: String,
+}
+
+/// How the value of a field is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Evidence shows it.
+    Proven,
+    /// Our own factory line's journal says so.
+    Journalled,
+    /// Somebody said so.
+    Claimed,
+    /// It was claimed, and the evidence did not show it.
+    Refuted,
+    /// Nobody said anything.
+    Unknown,
+}
+
+/// One certificate of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateView {
+    /// The profile, such as `IDevID` or `LDevID` (IEEE 802.1AR).
+    pub profile: String,
+    /// Serial number, lower-case hex.
+    pub serial: String,
+    /// Issuer as a distinguished name.
+    pub issuer: String,
+    /// Start of its validity.
+    pub not_before: Timestamp,
+    /// End of its validity.
+    pub not_after: Timestamp,
+    /// How it stands.
+    pub state: CertificateState,
+    /// When it was revoked, where it was.
+    pub revoked: Option<Timestamp>,
+    /// Reason of the revocation as RFC 5280 §5.3.1 words it, such as `keyCompromise`.
+    pub reason: Option<String>,
+    /// SHA-256 of the certificate, lower-case hex.
+    pub sha256: String,
+    /// SHA-256 of its `SubjectPublicKeyInfo`, lower-case hex.
+    pub spki_sha256: String,
+}
+
+/// How a certificate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateState {
+    /// In use.
+    Valid,
+    /// Replaced by a newer one and not revoked.
+    Superseded,
+    /// Revoked for as long as the quarantine lasts (`certificateHold`, RFC 5280 §5.3.1).
+    OnHold,
+    /// Revoked.
+    Revoked,
+    /// Past its end.
+    Expired,
+}
+
+/// Something that happened to a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// When it happened; of a summary, the newest.
+    pub at: Timestamp,
+    /// Of a summary, the oldest.
+    pub since: Option<Timestamp>,
+    /// What it was.
+    pub kind: TimelineKind,
+    /// A few words, such as `Certificate issued`.
+    pub title: String,
+    /// A sentence; may be empty.
+    pub detail: String,
+    /// How many events the entry stands for, at least 1.
+    pub count: u64,
+    /// The finding that it is about, by id.
+    pub finding: Option<String>,
+}
+
+/// What a [`TimelineEntry`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimelineKind {
+    /// A certificate was issued: first or renewed.
+    Enrolled,
+    /// A connection proved possession of the key.
+    Authenticated,
+    /// The device reported about itself.
+    Heartbeat,
+    /// The grade changed.
+    Regraded,
+    /// The monitor found something.
+    Finding,
+    /// The identity was set apart.
+    Quarantined,
+    /// The identity was let back.
+    Released,
+    /// A certificate was revoked, or the device retired.
+    Revoked,
+}
+
+/// The page `/finding/{id}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FindingPage {
+    /// What surrounds the content.
+    pub frame: Frame,
+    /// The finding in short.
+    pub finding: FindingRow,
+    /// The time of the first event that belongs to it.
+    pub first_event: Timestamp,
+    /// The rules that spoke, such as `continuity.return`.
+    pub rules: Vec<String>,
+    /// How the identity is watched.
+    pub regime: Regime,
+    /// Why it is watched so, such as `software/declared`.
+    pub regime_basis: String,
+    /// The histories that claim to be this identity.
+    pub branches: Vec<Branch>,
+    /// Which of them is the device itself; `None` while undecided.
+    pub original: Option<Original>,
+    /// What speaks for the finding and what against it.
+    pub evidence: Vec<EvidenceRow>,
+    /// Harmless explanations that were considered.
+    pub benign_causes: Vec<BenignCause>,
+    /// The events behind it, with the digest of each raw line.
+    pub events: Vec<EventRef>,
+}
+
+/// One history that claims to be the identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// Number of the branch within the finding.
+    pub id: u64,
+    /// Its first event.
+    pub first_seen: Option<Timestamp>,
+    /// Its last event.
+    pub last_seen: Option<Timestamp>,
+    /// Networks that it came from.
+    pub networks: Vec<String>,
+    /// Firmware that it reported.
+    pub firmware: Vec<String>,
+    /// Further facts by name, such as `Counter` and `1042 to 1077`; branches are compared by equal names.
+    pub facts: Vec<(String, String)>,
+}
+
+/// Which branch is the device itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Original {
+    /// Number of the branch.
+    pub branch: u64,
+    /// Probability, 0 to 1.
+    pub probability: f64,
+}
+
+/// One sign for or against a finding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvidenceRow {
+    /// The sign's name, such as `boot-epoch-return`.
+    pub sign: String,
+    /// Weight of evidence: ten times the decimal logarithm of the likelihood ratio; negative speaks against.
+    pub decibans: f64,
+    /// Signs of one group are not independent and do not add up.
+    pub group: String,
+    /// The sign in plain words.
+    pub says: String,
+}
+
+/// A harmless explanation that was considered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BenignCause {
+    /// The explanation.
+    pub cause: String,
+    /// Why it does not hold.
+    pub rejected_because: String,
+}
+
+/// An event behind a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRef {
+    /// The source's name.
+    pub source: String,
+    /// The source's own id of the event.
+    pub event_id: Option<String>,
+    /// SHA-256 of the raw input line, lower-case hex.
+    pub sha256: String,
+}
+
+/// A page that says why there is no page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What surrounds the content.
+    pub frame: Frame,
+    /// HTTP status, such as 404.
+    pub status: u16,
+    /// The error's stable code, such as `SV-0004`.
+    pub code: String,
+    /// What happened and what to do, safe for anybody to read.
+    pub text: String,
+}
