@@ -1,0 +1,4 @@
+//! Test PKI, foreign peers and a browser; a dev-dependency only.
+
+pub mod browser;
+pub mod swtpm;
