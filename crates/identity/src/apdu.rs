@@ -119,8 +119,7 @@ impl Command {
     /// # Errors
     /// [`ApduError::Range`] when data or Ne fit no form.
     pub fn encode(&self) -> Result<Vec<u8>, ApduError> {
-        let too_long =
-            ApduError::Range { what: "Nc", most: MAX_RESPONSE_DATA - 1, found: self.data.len() };
+        let too_long = ApduError::Range { what: "Nc", most: MAX_RESPONSE_DATA - 1, found: self.data.len() };
         let nc = u16::try_from(self.data.len()).map_err(|_| too_long)?;
         if let Some(ne) = self.le.filter(|ne| !(1..=MAX_RESPONSE_DATA).contains(ne)) {
             let found = usize::try_from(ne).unwrap_or(usize::MAX);
@@ -201,8 +200,14 @@ mod tests {
             proptest::collection::vec(any::<u8>(), 250..260),
         ];
         let le = proptest::option::of(prop_oneof![1u32..=300, 65_530u32..=65_536]);
-        (any::<[u8; 4]>(), data, le)
-            .prop_map(|([cla, ins, p1, p2], data, le)| Command { cla, ins, p1, p2, data, le })
+        (any::<[u8; 4]>(), data, le).prop_map(|([cla, ins, p1, p2], data, le)| Command {
+            cla,
+            ins,
+            p1,
+            p2,
+            data,
+            le,
+        })
     }
 
     proptest! {
@@ -248,7 +253,15 @@ mod tests {
 
     #[test]
     fn lengths_that_disagree_are_refused() {
-        for text in ["", "000102", "0001020302aa", "0001020302aabb0000", "000102030000", "0001020300000001", "000102030000020000ff"] {
+        for text in [
+            "",
+            "000102",
+            "0001020302aa",
+            "0001020302aabb0000",
+            "000102030000",
+            "0001020300000001",
+            "000102030000020000ff",
+        ] {
             assert!(Command::parse(&hex::decode(text).unwrap()).is_err(), "{text}");
         }
         assert!(Response::parse(&[0x90]).is_err());

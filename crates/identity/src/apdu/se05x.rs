@@ -80,8 +80,12 @@ pub const UNIQUE_ID: u32 = 0x7FFF_0206;
 pub const ATTESTATION_KEY: u32 = 0xF000_0012;
 /// Binary object with the attestation key's certificate, DER.
 pub const ATTESTATION_CERTIFICATE: u32 = 0xF000_0013;
-/// From this id on, ids belong to the maker and the applet (`0x7FFF0000` to `0x7FFFFFFF`), or are provisioned.
-pub const FIRST_RESERVED_ID: u32 = 0x7FFF_0000;
+/// Whether an id belongs to the applet and its maker (`0x7FFF0000` to `0x7FFFFFFF`), to provisioned objects (from
+/// `0xF0000000`), or to nobody (0).
+#[must_use]
+pub fn is_reserved(object_id: u32) -> bool {
+    matches!(object_id, 0 | 0x7FFF_0000..=0x7FFF_FFFF | 0xF000_0000..)
+}
 
 /// The applet's version, as SELECT and `GetVersion` answer it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -640,7 +644,8 @@ mod tests {
 
     #[test]
     fn attributes_written_out() {
-        let bytes = hex::decode("60000001 01 01 0000 60000000 0000 0860000000 10200000 02".replace(' ', "")).unwrap();
+        let bytes =
+            hex::decode("60000001 01 01 0000 60000000 0000 0860000000 10200000 02".replace(' ', "")).unwrap();
         let attributes = Attributes::parse(&bytes).unwrap();
         assert_eq!(attributes.object_type, ObjectType::EC_KEY_PAIR);
         assert_eq!(attributes.owner, 0x6000_0000);

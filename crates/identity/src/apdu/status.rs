@@ -108,7 +108,10 @@ mod tests {
     #[test]
     fn known_and_unknown_values_have_words() {
         assert_eq!(StatusWord(0x9000).to_string(), "9000 (success)");
-        assert_eq!(StatusWord(0x63C2).to_string(), "63C2 (verification failed, the low digit counts the tries left)");
+        assert_eq!(
+            StatusWord(0x63C2).to_string(),
+            "63C2 (verification failed, the low digit counts the tries left)"
+        );
         assert_eq!(StatusWord(0x1234).to_string(), "1234 (a value that ISO/IEC 7816-4 does not list)");
     }
 

@@ -1,0 +1,285 @@
+//! What an element holds: objects, and the form in which they are stored.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use touchmark_identity::apdu::se05x::{Attributes, CHIP_ID_BYTES, NOT_SET, ObjectType, Origin, Policy, rule};
+use touchmark_identity::key::PublicKey;
+use zeroize::Zeroizing;
+
+/// Room for objects, in bytes, counted as [`Object::footprint`] counts.
+pub(crate) const MEMORY_BYTES: usize = 48 * 1024;
+
+/// The value of an object. Private keys stay inside the cryptographic library, which wipes them.
+pub(crate) enum Body {
+    KeyPair(EcdsaKeyPair),
+    /// A private key that was imported without its public half, and does not give it.
+    PrivateKey(EcdsaKeyPair),
+    PublicKey(PublicKey),
+    Binary(Vec<u8>),
+    Counter {
+        bytes: u8,
+        value: u64,
+    },
+}
+
+pub(crate) struct Object {
+    pub(crate) origin: Origin,
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) body: Body,
+}
+
+impl Object {
+    pub(crate) fn object_type(&self) -> ObjectType {
+        match self.body {
+            Body::KeyPair(_) => ObjectType::EC_KEY_PAIR,
+            Body::PrivateKey(_) => ObjectType::EC_PRIVATE_KEY,
+            Body::PublicKey(_) => ObjectType::EC_PUBLIC_KEY,
+            Body::Binary(_) => ObjectType::BINARY,
+            Body::Counter { .. } => ObjectType::COUNTER,
+        }
+    }
+
+    pub(crate) fn attributes(&self, object_id: u32) -> Attributes {
+        Attributes {
+            object_id,
+            object_type: self.object_type(),
+            authentication: NOT_SET,
+            failed_attempts: 0,
+            owner: 0,
+            max_attempts: 0,
+            policies: self.policies.clone(),
+            origin: self.origin,
+        }
+    }
+
+    /// Whether everybody may do this. Without a policy all is allowed but vouching for other objects. With policies,
+    /// only those for everybody count, as there are no authenticated sessions; a condition that cannot be met
+    /// (secure messaging, a PCR value) is a refusal.
+    pub(crate) fn allows(&self, wanted: u32) -> bool {
+        if self.policies.is_empty() {
+            return wanted != rule::ATTEST;
+        }
+        let unmet = rule::FORBID_ALL | rule::REQUIRE_SECURE_MESSAGING | rule::REQUIRE_PCR;
+        let mut for_everybody = self.policies.iter().filter(|policy| policy.authentication == 0);
+        for_everybody.any(|policy| policy.rule & wanted == wanted && policy.rule & unmet == 0)
+    }
+
+    /// The memory that the object takes, in bytes: its value, its policies, and a fixed share for the rest.
+    pub(crate) fn footprint(&self) -> usize {
+        let value = match &self.body {
+            Body::KeyPair(_) | Body::PrivateKey(_) => 160,
+            Body::PublicKey(_) => 80,
+            Body::Binary(bytes) => bytes.len(),
+            Body::Counter { .. } => 16,
+        };
+        32 + 9 * self.policies.len() + value
+    }
+}
+
+/// All that an element keeps without power. Cloning shares the objects; no key is copied.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) chip_id: [u8; CHIP_ID_BYTES],
+    /// How often the element was started.
+    pub(crate) boots: u32,
+    pub(crate) objects: BTreeMap<u32, Arc<Object>>,
+}
+
+impl State {
+    /// Free bytes.
+    pub(crate) fn free_bytes(&self) -> usize {
+        let used: usize = self.objects.values().map(|object| object.footprint()).sum();
+        MEMORY_BYTES.saturating_sub(used)
+    }
+
+    /// The stored form, JSON.
+    pub(crate) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let stored = StoredState {
+            chip_id: self.chip_id,
+            boots: self.boots,
+            objects: self.objects.iter().map(|(id, object)| store(*id, object)).collect::<Result<_, _>>()?,
+        };
+        // Large enough that the buffer is not moved, which would leave a copy of the keys behind: hex doubles.
+        let room: usize = self.objects.values().map(|object| 512 + 4 * object.footprint()).sum();
+        let mut json = Zeroizing::new(Vec::with_capacity(1024 + room));
+        serde_json::to_writer(&mut *json, &stored).map_err(|error| error.to_string())?;
+        Ok(json)
+    }
+
+    /// Reads the stored form.
+    pub(crate) fn decode(json: &[u8]) -> Result<Self, String> {
+        let stored: StoredState = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let mut objects = BTreeMap::new();
+        for object in &stored.objects {
+            let (id, loaded) = load(object)?;
+            if objects.insert(id, Arc::new(loaded)).is_some() {
+                return Err(format!("the object {id:08x} occurs twice"));
+            }
+        }
+        Ok(Self { chip_id: stored.chip_id, boots: stored.boots, objects })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredState {
+    #[serde(with = "hex::serde")]
+    chip_id: [u8; CHIP_ID_BYTES],
+    boots: u32,
+    objects: Vec<StoredObject>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredObject {
+    #[serde(with = "hex::serde")]
+    id: [u8; 4],
+    origin: u8,
+    #[serde(with = "hex::serde")]
+    policies: Vec<u8>,
+    body: StoredBody,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum StoredBody {
+    KeyPair { pkcs8: Secret },
+    PrivateKey { pkcs8: Secret },
+    PublicKey { point: Secret },
+    Binary { data: Secret },
+    Counter { bytes: u8, value: u64 },
+}
+
+/// Bytes in hex that are wiped from memory after use.
+struct Secret(Zeroizing<Vec<u8>>);
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_str(&Zeroizing::new(hex::encode(self.0.as_slice())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(from)?);
+        let bytes = hex::decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
+        Ok(Self(Zeroizing::new(bytes)))
+    }
+}
+
+fn store(id: u32, object: &Object) -> Result<StoredObject, String> {
+    let secret = |bytes: &[u8]| Secret(Zeroizing::new(bytes.to_vec()));
+    let pkcs8 = |pair: &EcdsaKeyPair| {
+        pair.to_pkcs8v1()
+            .map(|document| secret(document.as_ref()))
+            .map_err(|_| "a key cannot be stored".to_owned())
+    };
+    let body = match &object.body {
+        Body::KeyPair(pair) => StoredBody::KeyPair { pkcs8: pkcs8(pair)? },
+        Body::PrivateKey(pair) => StoredBody::PrivateKey { pkcs8: pkcs8(pair)? },
+        Body::PublicKey(key) => StoredBody::PublicKey { point: secret(key.point()) },
+        Body::Binary(data) => StoredBody::Binary { data: secret(data) },
+        Body::Counter { bytes, value } => StoredBody::Counter { bytes: *bytes, value: *value },
+    };
+    let policies = Policy::encode_set(&object.policies).map_err(|error| error.to_string())?;
+    Ok(StoredObject { id: id.to_be_bytes(), origin: object.origin.0, policies, body })
+}
+
+fn load(stored: &StoredObject) -> Result<(u32, Object), String> {
+    let id = u32::from_be_bytes(stored.id);
+    let pair = |pkcs8: &Secret| {
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8.0)
+            .map_err(|_| format!("the object {id:08x} holds no P-256 key"))
+    };
+    let body = match &stored.body {
+        StoredBody::KeyPair { pkcs8 } => Body::KeyPair(pair(pkcs8)?),
+        StoredBody::PrivateKey { pkcs8 } => Body::PrivateKey(pair(pkcs8)?),
+        StoredBody::PublicKey { point } => {
+            Body::PublicKey(PublicKey::from_point(&point.0).map_err(|error| error.to_string())?)
+        }
+        StoredBody::Binary { data } => Body::Binary(data.0.to_vec()),
+        StoredBody::Counter { bytes, value } => {
+            if !(1..=8).contains(bytes) || *value > counter_limit(*bytes) {
+                return Err(format!("the counter {id:08x} holds {value} in {bytes} bytes"));
+            }
+            Body::Counter { bytes: *bytes, value: *value }
+        }
+    };
+    let policies = Policy::parse_set(&stored.policies).map_err(|error| error.to_string())?;
+    Ok((id, Object { origin: Origin(stored.origin), policies, body }))
+}
+
+/// The largest value of a counter of 1 to 8 bytes.
+pub(crate) fn counter_limit(bytes: u8) -> u64 {
+    u64::MAX.checked_shr(64 - 8 * u32::from(bytes.min(8))).unwrap_or(0)
+}
+
+/// The public half of a pair, as a point.
+pub(crate) fn public_point(pair: &EcdsaKeyPair) -> &[u8] {
+    pair.public_key().as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> State {
+        let pair = || EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let public = PublicKey::from_point(public_point(&pair())).unwrap();
+        let policies = vec![Policy { authentication: 0, rule: rule::READ, extension: vec![] }];
+        let bodies = [
+            Body::KeyPair(pair()),
+            Body::PrivateKey(pair()),
+            Body::PublicKey(public),
+            Body::Binary(vec![1, 2, 3]),
+            Body::Counter { bytes: 4, value: 7 },
+        ];
+        let objects = (1..).zip(bodies).map(|(id, body)| {
+            (id, Arc::new(Object { origin: Origin::EXTERNAL, policies: policies.clone(), body }))
+        });
+        State { chip_id: [9; CHIP_ID_BYTES], boots: 3, objects: objects.collect() }
+    }
+
+    #[test]
+    fn stored_form_round_trip() {
+        let json = sample();
+        let bytes = json.encode().unwrap();
+        let again = State::decode(&bytes).unwrap();
+        assert_eq!(again.encode().unwrap().as_slice(), bytes.as_slice());
+        assert_eq!(again.objects.len(), 5);
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let bytes = sample().encode().unwrap();
+        for end in (0..bytes.len()).step_by(7) {
+            assert!(State::decode(&bytes[..end]).is_err());
+        }
+    }
+
+    #[test]
+    fn counters_hold_what_their_size_says() {
+        assert_eq!(counter_limit(1), 0xFF);
+        assert_eq!(counter_limit(4), u64::from(u32::MAX));
+        assert_eq!(counter_limit(8), u64::MAX);
+        let state = r#"{"chip_id":"090909090909090909090909090909090909","boots":1,"objects":[
+            {"id":"00000001","origin":1,"policies":"","body":{"counter":{"bytes":1,"value":256}}}]}"#;
+        assert!(State::decode(state.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn policies_are_for_everybody_or_for_nobody_here() {
+        let with = |policies| Object { origin: Origin::EXTERNAL, policies, body: Body::Binary(vec![]) };
+        let policy = |authentication, rule| Policy { authentication, rule, extension: vec![] };
+        assert!(with(vec![]).allows(rule::READ));
+        assert!(!with(vec![]).allows(rule::ATTEST), "vouching has to be allowed explicitly");
+        assert!(with(vec![policy(0, rule::READ)]).allows(rule::READ));
+        assert!(!with(vec![policy(0, rule::READ)]).allows(rule::WRITE));
+        assert!(!with(vec![policy(7, rule::READ)]).allows(rule::READ), "nobody can authenticate");
+        assert!(!with(vec![policy(0, rule::READ | rule::REQUIRE_SECURE_MESSAGING)]).allows(rule::READ));
+        assert!(!with(vec![policy(0, rule::READ | rule::FORBID_ALL)]).allows(rule::READ));
+    }
+}

@@ -1,0 +1,219 @@
+//! What was answered is durable, and what is found after a loss of power is whole.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, Stdio};
+use std::sync::atomic::AtomicBool;
+
+use touchmark_element::{Element, ElementError, Fault, tcp};
+use touchmark_identity::apdu::se05x::{AID, Instruction, TAG_1, TAG_2};
+use touchmark_identity::apdu::{Command, Response, StatusWord, tlv};
+
+const COUNTER: u32 = 0x5000_0000;
+/// Tells the helper test which directory to serve.
+const DIRECTORY: &str = "TOUCHMARK_ELEMENT_TEST_DIRECTORY";
+
+fn now() -> touchmark_identity::timestamp::Timestamp {
+    "2026-11-20T00:00:00Z".parse().unwrap()
+}
+
+fn select() -> Vec<u8> {
+    Command { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: AID.to_vec(), le: Some(256) }.encode().unwrap()
+}
+
+fn apdu(instruction: Instruction, fields: &[(u8, &[u8])]) -> Vec<u8> {
+    instruction.command(tlv::encode(fields).unwrap()).encode().unwrap()
+}
+
+fn increment() -> Vec<u8> {
+    apdu(Instruction::WriteCounter, &[(TAG_1, &COUNTER.to_be_bytes())])
+}
+
+fn create_counter() -> Vec<u8> {
+    apdu(Instruction::WriteCounter, &[(TAG_1, &COUNTER.to_be_bytes()), (TAG_2, &[0, 4])])
+}
+
+fn generate(id: u32) -> Vec<u8> {
+    apdu(Instruction::WriteEcKeyPair, &[(TAG_1, &id.to_be_bytes()), (TAG_2, &[3])])
+}
+
+fn read(id: u32) -> Vec<u8> {
+    apdu(Instruction::ReadObject, &[(TAG_1, &id.to_be_bytes())])
+}
+
+fn counter(element: &mut Element) -> u32 {
+    element.transmit(&select());
+    let response = Response::parse(&element.transmit(&read(COUNTER))).unwrap();
+    u32::from_be_bytes(response.data[2..].try_into().unwrap())
+}
+
+fn with_counter(dir: &Path) -> Element {
+    let mut element = Element::create(dir, now()).unwrap();
+    element.transmit(&select());
+    assert_eq!(element.transmit(&create_counter()), [0x90, 0x00]);
+    assert_eq!(element.transmit(&increment()), [0x90, 0x00]);
+    element
+}
+
+#[test]
+fn a_torn_write_is_never_visible() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut element = with_counter(dir.path());
+    Fault::PowerCutBeforeCommit.arm(dir.path()).unwrap();
+    assert!(element.transmit(&increment()).is_empty(), "no answer without power");
+    assert!(element.transmit(&select()).is_empty(), "not even later");
+    assert!(!element.is_powered());
+    drop(element);
+    let torn = fs::read(dir.path().join("state.new")).unwrap();
+    assert!(torn.len() < fs::read(dir.path().join("state")).unwrap().len(), "the fault left a torn file");
+
+    let mut element = Element::open(dir.path()).unwrap();
+    assert_eq!(counter(&mut element), 1, "the count that was not made durable is not there");
+    Fault::PowerCutAfterCommit.arm(dir.path()).unwrap();
+    assert!(element.transmit(&increment()).is_empty());
+    drop(element);
+    let mut element = Element::open(dir.path()).unwrap();
+    assert_eq!(counter(&mut element), 2, "the durable count is there, though its answer was lost");
+}
+
+#[test]
+fn a_generated_key_is_there_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    for (id, fault, expected) in [
+        (0x4000_0010, Fault::PowerCutBeforeCommit, StatusWord::CONDITIONS_NOT_SATISFIED),
+        (0x4000_0014, Fault::PowerCutAfterCommit, StatusWord::SUCCESS),
+    ] {
+        let mut element = if dir.path().join("state").exists() {
+            Element::open(dir.path())
+        } else {
+            Element::create(dir.path(), now())
+        }
+        .unwrap();
+        element.transmit(&select());
+        fault.arm(dir.path()).unwrap();
+        assert!(element.transmit(&generate(id)).is_empty());
+        drop(element);
+        let mut element = Element::open(dir.path()).unwrap();
+        element.transmit(&select());
+        assert_eq!(Response::parse(&element.transmit(&read(id))).unwrap().sw, expected);
+    }
+}
+
+#[test]
+fn a_fault_at_start_up_is_an_error_and_strikes_once() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(with_counter(dir.path()));
+    Fault::PowerCutBeforeCommit.arm(dir.path()).unwrap();
+    assert!(matches!(Element::open(dir.path()), Err(ElementError::PowerCut { .. })));
+    assert_eq!(counter(&mut Element::open(dir.path()).unwrap()), 1);
+}
+
+#[test]
+fn an_unreadable_state_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(with_counter(dir.path()));
+    let path = dir.path().join("state");
+    let good = fs::read(&path).unwrap();
+    for at in (0..good.len()).step_by(97) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&path, &bad).unwrap();
+        assert!(matches!(Element::open(dir.path()), Err(ElementError::Corrupt { .. })), "byte {at}");
+        assert_eq!(fs::read(&path).unwrap(), bad);
+        assert!(matches!(Element::create(dir.path(), now()), Err(ElementError::Exists { .. })));
+    }
+    for end in [0, 1, 100, good.len() - 1] {
+        fs::write(&path, &good[..end]).unwrap();
+        assert!(matches!(Element::open(dir.path()), Err(ElementError::Corrupt { .. })), "cut at {end}");
+    }
+}
+
+#[test]
+fn one_process_at_a_time_and_nobody_elses_eyes() {
+    let dir = tempfile::tempdir().unwrap();
+    let inner = dir.path().join("element");
+    assert!(matches!(Element::open(&inner), Err(ElementError::Missing { .. })));
+    let element = Element::create(&inner, now()).unwrap();
+    assert!(matches!(Element::open(&inner), Err(ElementError::Locked { .. })));
+    assert!(matches!(Element::create(&inner, now()), Err(ElementError::Locked { .. })));
+    drop(element);
+    assert!(matches!(Element::create(&inner, now()), Err(ElementError::Exists { .. })));
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(inner.join("state")), 0o600);
+    assert_eq!(mode(inner.clone()), 0o700);
+    Element::open(&inner).unwrap();
+}
+
+/// The other side of `kill_dash_nine`: serves the element that the parent names, and prints the port.
+#[test]
+#[ignore = "the process that kill_dash_nine starts and kills"]
+fn serve_for_the_parent() {
+    let Some(dir) = std::env::var_os(DIRECTORY) else { return };
+    let element = Element::open(Path::new(&dir)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("\nport {}", listener.local_addr().unwrap().port());
+    tcp::serve(&listener, element, &AtomicBool::new(false)).unwrap();
+}
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn exchange(stream: &mut TcpStream, apdu: &[u8]) -> std::io::Result<Vec<u8>> {
+    let length = u16::try_from(apdu.len()).unwrap().to_be_bytes();
+    stream.write_all(&[&length[..], apdu].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length)?;
+    let mut response = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut response)?;
+    Ok(response)
+}
+
+#[test]
+fn kill_dash_nine() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(with_counter(dir.path()));
+    let mut acknowledged = 1;
+    for round in 0..4 {
+        let mut child = Process::new(std::env::current_exe().unwrap())
+            .args(["--exact", "serve_for_the_parent", "--ignored", "--nocapture"])
+            .env(DIRECTORY, dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut server = Server(child);
+        let port: u16 = lines
+            .map(|line| line.unwrap())
+            .find_map(|line| line.strip_prefix("port ").map(|port| port.parse().unwrap()))
+            .unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        assert!(exchange(&mut stream, &select()).unwrap().ends_with(&[0x90, 0x00]));
+        for _ in 0..=round {
+            assert_eq!(exchange(&mut stream, &increment()).unwrap(), [0x90, 0x00]);
+            acknowledged += 1;
+        }
+        // One more is sent and not waited for, so that the kill strikes at any moment of its way.
+        let unanswered = increment();
+        let length = u16::try_from(unanswered.len()).unwrap().to_be_bytes();
+        stream.write_all(&[&length[..], &unanswered].concat()).unwrap();
+        server.0.kill().unwrap();
+        server.0.wait().unwrap();
+
+        let found = counter(&mut Element::open(dir.path()).unwrap());
+        assert!(
+            found == acknowledged || found == acknowledged + 1,
+            "{acknowledged} counts were acknowledged, {found} are there"
+        );
+        acknowledged = found;
+    }
+}
