@@ -1,0 +1,620 @@
+//! The registry in SQLite, inside the server's own process.
+//!
+//! WAL with `synchronous = FULL`: a transaction is on the disk before its method returns. One process holds the
+//! database at a time; a lock file says so.
+
+use std::fs::File;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use serde_json::json;
+use touchmark_identity::assurance::{KeyAssurance, Storage};
+use touchmark_identity::ids::{DeviceId, DeviceType};
+use touchmark_identity::key::{SpkiHash, sha256};
+use touchmark_identity::timestamp::Timestamp;
+
+use super::journal::{GENESIS, JournalEntry, link};
+use super::{
+    CertificateRecord, CertificateStatus, CrlRecord, Device, DeviceStatus, EnrolToken, Intent, KeyRecord, Registry,
+    RegistryError, RevocationReason, RevokedEntry, StatusChange,
+};
+use crate::x509::sha1;
+
+const SCHEMA_VERSION: u32 = 1;
+const SCHEMA: &str = "
+CREATE TABLE device (
+    id TEXT PRIMARY KEY, device_type TEXT NOT NULL, status TEXT NOT NULL, reason TEXT,
+    registered INTEGER NOT NULL, changed INTEGER NOT NULL,
+    token_sha256 BLOB, token_expires INTEGER, token_spent_for TEXT
+) STRICT;
+CREATE TABLE key (
+    spki_sha256 TEXT PRIMARY KEY, device TEXT NOT NULL REFERENCES device(id), claimed TEXT, assurance TEXT NOT NULL,
+    evidence BLOB, endorser TEXT, reasons TEXT NOT NULL, recorded INTEGER NOT NULL
+) STRICT;
+CREATE TABLE certificate (
+    serial BLOB PRIMARY KEY, profile TEXT NOT NULL, device TEXT REFERENCES device(id), spki_sha256 TEXT NOT NULL,
+    status TEXT NOT NULL, reason INTEGER, revoked INTEGER, intended INTEGER NOT NULL, issued INTEGER,
+    not_after INTEGER NOT NULL, tbs BLOB NOT NULL, der BLOB, cert_sha1 TEXT, cert_sha256 TEXT
+) STRICT;
+CREATE INDEX certificate_by_device ON certificate (device, profile);
+CREATE INDEX certificate_by_status ON certificate (status);
+CREATE TABLE crl (
+    ca TEXT NOT NULL, number INTEGER NOT NULL, this_update INTEGER NOT NULL, next_update INTEGER NOT NULL,
+    der BLOB NOT NULL, PRIMARY KEY (ca, number)
+) STRICT;
+CREATE TABLE journal (
+    number INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
+";
+
+/// A registry in a SQLite file.
+pub struct SqliteRegistry {
+    connection: Connection,
+    _held: File,
+}
+
+impl std::fmt::Debug for SqliteRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SqliteRegistry")
+    }
+}
+
+fn refused(action: &'static str) -> impl Fn(rusqlite::Error) -> RegistryError {
+    move |source| RegistryError::Database { action, source: Box::new(source) }
+}
+
+fn database_file(action: &'static str) -> impl Fn(std::io::Error) -> RegistryError {
+    move |source| RegistryError::Database { action, source: Box::new(source) }
+}
+
+impl SqliteRegistry {
+    /// Opens the registry in a directory, or makes it.
+    ///
+    /// # Errors
+    /// [`RegistryError::Held`] when another process has it open; [`RegistryError::Schema`] when a newer program wrote
+    /// it; [`RegistryError::JournalBroken`] when the journal was tampered with.
+    pub fn open(directory: &Path) -> Result<Self, RegistryError> {
+        let lock_path = directory.join("registry.lock");
+        let held = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(database_file("open its lock file"))?;
+        if held.try_lock().is_err() {
+            return Err(RegistryError::Held { path: directory.display().to_string() });
+        }
+        let connection = Connection::open(directory.join("registry.db")).map_err(refused("open the registry"))?;
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                 PRAGMA trusted_schema = OFF;",
+            )
+            .map_err(refused("set up the registry"))?;
+        let mut registry = Self { connection, _held: held };
+        registry.migrate()?;
+        registry.verify_journal()?;
+        Ok(registry)
+    }
+
+    fn migrate(&mut self) -> Result<(), RegistryError> {
+        let failed = refused("read its schema");
+        let found: u32 =
+            self.connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&failed)?;
+        match found {
+            0 => self.transaction("create the tables", |tx| {
+                tx.execute_batch(SCHEMA)?;
+                tx.pragma_update(None, "user_version", SCHEMA_VERSION)
+            }),
+            SCHEMA_VERSION => Ok(()),
+            found => Err(RegistryError::Schema { found, known: SCHEMA_VERSION }),
+        }
+    }
+
+    fn transaction<T>(
+        &mut self,
+        action: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, RegistryError> {
+        let failed = refused(action);
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let value = work(&tx).map_err(&failed)?;
+        tx.commit().map_err(&failed)?;
+        Ok(value)
+    }
+}
+
+fn write_journal(
+    tx: &Transaction<'_>,
+    at: Timestamp,
+    kind: &str,
+    subject: &str,
+    body: &serde_json::Value,
+) -> rusqlite::Result<()> {
+    let last = tx
+        .query_row("SELECT number, hash FROM journal ORDER BY number DESC LIMIT 1", [], |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, [u8; 32]>(1)?))
+        })
+        .optional()?;
+    let (number, previous) = last.unwrap_or((0, GENESIS));
+    let number = number + 1;
+    let body = body.to_string();
+    let hash = link(&previous, number, at, kind, subject, &body);
+    tx.execute(
+        "INSERT INTO journal (number, at, kind, subject, body, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![number, at.micros(), kind, subject, body, hash],
+    )?;
+    Ok(())
+}
+
+fn moment(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+/// Turns a column that does not parse into an error of the row instead of a guess.
+fn parsed<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
+    value.ok_or_else(|| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, "not a known word".into())
+    })
+}
+
+fn device_row(row: &Row<'_>) -> rusqlite::Result<Device> {
+    Ok(Device {
+        id: parsed(0, DeviceId::new(&row.get::<_, String>(0)?).ok())?,
+        device_type: parsed(1, DeviceType::new(&row.get::<_, String>(1)?).ok())?,
+        status: parsed(2, DeviceStatus::from_word(&row.get::<_, String>(2)?))?,
+        reason: row.get(3)?,
+        registered: moment(row.get(4)?),
+        changed: moment(row.get(5)?),
+    })
+}
+
+const DEVICE_COLUMNS: &str = "id, device_type, status, reason, registered, changed";
+
+fn key_row(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
+    let claimed: Option<String> = row.get(2)?;
+    Ok(KeyRecord {
+        spki_sha256: parsed(0, row.get::<_, String>(0)?.parse::<SpkiHash>().ok())?,
+        device: parsed(1, DeviceId::new(&row.get::<_, String>(1)?).ok())?,
+        claimed: match claimed {
+            Some(word) => Some(parsed(2, word.parse::<Storage>().ok())?),
+            None => None,
+        },
+        assurance: parsed(3, serde_json::from_str::<KeyAssurance>(&row.get::<_, String>(3)?).ok())?,
+        evidence: row.get(4)?,
+        endorser: row.get(5)?,
+        reasons: parsed(6, serde_json::from_str(&row.get::<_, String>(6)?).ok())?,
+        recorded: moment(row.get(7)?),
+    })
+}
+
+const KEY_COLUMNS: &str = "spki_sha256, device, claimed, assurance, evidence, endorser, reasons, recorded";
+
+fn certificate_row(row: &Row<'_>) -> rusqlite::Result<CertificateRecord> {
+    let device: Option<String> = row.get(2)?;
+    let reason: Option<i64> = row.get(5)?;
+    Ok(CertificateRecord {
+        serial: row.get(0)?,
+        profile: row.get(1)?,
+        device: match device {
+            Some(id) => Some(parsed(2, DeviceId::new(&id).ok())?),
+            None => None,
+        },
+        spki_sha256: parsed(3, row.get::<_, String>(3)?.parse::<SpkiHash>().ok())?,
+        status: parsed(4, CertificateStatus::from_word(&row.get::<_, String>(4)?))?,
+        reason: match reason {
+            Some(number) => Some(parsed(5, RevocationReason::from_number(number))?),
+            None => None,
+        },
+        revoked: row.get::<_, Option<i64>>(6)?.map(moment),
+        issued: row.get::<_, Option<i64>>(7)?.map(moment),
+        not_after_s: row.get(8)?,
+        der: row.get(9)?,
+        cert_sha1: row.get(10)?,
+        cert_sha256: row.get(11)?,
+    })
+}
+
+const CERTIFICATE_COLUMNS: &str = "serial, profile, device, spki_sha256, status, reason, revoked, issued, not_after, \
+                                   der, cert_sha1, cert_sha256";
+
+/// Revocation time and reason as they stand in the columns.
+fn since(at: Timestamp, reason: RevocationReason) -> (i64, i64) {
+    (at.micros(), reason as i64)
+}
+
+impl Registry for SqliteRegistry {
+    fn add_device(
+        &mut self,
+        id: &DeviceId,
+        device_type: &DeviceType,
+        token: &EnrolToken,
+        at: Timestamp,
+    ) -> Result<(), RegistryError> {
+        let added = self.transaction("add a device", |tx| {
+            let added = tx.execute(
+                "INSERT INTO device (id, device_type, status, registered, changed, token_sha256, token_expires) \
+                 VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+                params![
+                    id.as_str(),
+                    device_type.as_str(),
+                    DeviceStatus::Registered.as_str(),
+                    at.micros(),
+                    token.sha256,
+                    token.expires.micros()
+                ],
+            )?;
+            if added == 1 {
+                write_journal(tx, at, "device.registered", id.as_str(), &json!({ "type": device_type }))?;
+            }
+            Ok(added)
+        })?;
+        if added == 1 { Ok(()) } else { Err(RegistryError::Exists { what: "device", name: id.to_string() }) }
+    }
+
+    fn replace_token(&mut self, id: &DeviceId, token: &EnrolToken, at: Timestamp) -> Result<(), RegistryError> {
+        let changed = self.transaction("replace a token", |tx| {
+            let changed = tx.execute(
+                "UPDATE device SET token_sha256 = ?2, token_expires = ?3, token_spent_for = NULL, \
+                 status = CASE status WHEN 'revoked' THEN 'registered' ELSE status END WHERE id = ?1",
+                params![id.as_str(), token.sha256, token.expires.micros()],
+            )?;
+            write_journal(tx, at, "device.token-replaced", id.as_str(), &json!({ "expires": token.expires }))?;
+            Ok(changed)
+        })?;
+        if changed == 1 { Ok(()) } else { Err(RegistryError::Missing { what: "device", name: id.to_string() }) }
+    }
+
+    fn device(&mut self, id: &DeviceId) -> Result<Option<Device>, RegistryError> {
+        let query = format!("SELECT {DEVICE_COLUMNS} FROM device WHERE id = ?1");
+        self.connection.query_row(&query, [id.as_str()], device_row).optional().map_err(refused("read a device"))
+    }
+
+    fn devices(&mut self) -> Result<Vec<Device>, RegistryError> {
+        let failed = refused("list the devices");
+        let mut statement = self
+            .connection
+            .prepare_cached(&format!("SELECT {DEVICE_COLUMNS} FROM device ORDER BY id"))
+            .map_err(&failed)?;
+        let rows = statement.query_map([], device_row).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn token(&mut self, id: &DeviceId) -> Result<Option<EnrolToken>, RegistryError> {
+        self.connection
+            .query_row(
+                "SELECT token_sha256, token_expires, token_spent_for FROM device \
+                 WHERE id = ?1 AND token_sha256 IS NOT NULL",
+                [id.as_str()],
+                |row| {
+                    let spent: Option<String> = row.get(2)?;
+                    Ok(EnrolToken {
+                        sha256: row.get(0)?,
+                        expires: moment(row.get(1)?),
+                        spent_for: match spent {
+                            Some(hash) => Some(parsed(2, hash.parse().ok())?),
+                            None => None,
+                        },
+                    })
+                },
+            )
+            .optional()
+            .map_err(refused("read a token"))
+    }
+
+    fn change_status(
+        &mut self,
+        id: &DeviceId,
+        change: StatusChange,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<(), RegistryError> {
+        let (status, from, to, revocation, kind) = match change {
+            StatusChange::Quarantine => (
+                DeviceStatus::Quarantined,
+                &["good"][..],
+                CertificateStatus::Hold,
+                Some(RevocationReason::CertificateHold),
+                "device.quarantined",
+            ),
+            StatusChange::Release => {
+                (DeviceStatus::Enrolled, &["hold"][..], CertificateStatus::Good, None, "device.released")
+            }
+            StatusChange::Revoke(why) => {
+                (DeviceStatus::Revoked, &["good", "hold"][..], CertificateStatus::Revoked, Some(why), "device.revoked")
+            }
+        };
+        let (revoked, number) = match revocation.map(|why| since(at, why)) {
+            Some((revoked, number)) => (Some(revoked), Some(number)),
+            None => (None, None),
+        };
+        let changed = self.transaction("change a device's state", |tx| {
+            let changed = tx.execute(
+                "UPDATE device SET status = ?2, reason = ?3, changed = ?4 WHERE id = ?1",
+                params![id.as_str(), status.as_str(), reason, at.micros()],
+            )?;
+            let mut certificates = 0;
+            for state in from {
+                certificates += tx.execute(
+                    "UPDATE certificate SET status = ?3, revoked = ?4, reason = ?5 \
+                     WHERE device = ?1 AND status = ?2",
+                    params![id.as_str(), state, to.as_str(), revoked, number],
+                )?;
+            }
+            if changed == 1 {
+                let body = json!({ "reason": reason, "certificates": certificates, "crl_reason": number });
+                write_journal(tx, at, kind, id.as_str(), &body)?;
+            }
+            Ok(changed)
+        })?;
+        if changed == 1 { Ok(()) } else { Err(RegistryError::Missing { what: "device", name: id.to_string() }) }
+    }
+
+    fn intend(&mut self, intent: &Intent, at: Timestamp) -> Result<(), RegistryError> {
+        let serial = hex::encode(&intent.serial);
+        let spki = intent.spki_sha256.to_string();
+        let device = intent.device.as_ref().map(DeviceId::as_str);
+        let written = self.transaction("write an intent", |tx| {
+            if let Some(key) = &intent.key {
+                let assurance = serde_json::to_string(&key.assurance).map_err(unencodable)?;
+                let reasons = serde_json::to_string(&key.reasons).map_err(unencodable)?;
+                tx.execute(
+                    "INSERT INTO key (spki_sha256, device, claimed, assurance, evidence, endorser, reasons, recorded) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (spki_sha256) DO UPDATE SET \
+                     claimed = excluded.claimed, assurance = excluded.assurance, evidence = excluded.evidence, \
+                     endorser = excluded.endorser, reasons = excluded.reasons, recorded = excluded.recorded",
+                    params![
+                        spki,
+                        key.device.as_str(),
+                        key.claimed.map(Storage::as_str),
+                        assurance,
+                        key.evidence,
+                        key.endorser,
+                        reasons,
+                        key.recorded.micros()
+                    ],
+                )?;
+            }
+            let written = tx.execute(
+                "INSERT INTO certificate (serial, profile, device, spki_sha256, status, intended, not_after, tbs) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+                params![
+                    intent.serial,
+                    intent.profile,
+                    device,
+                    spki,
+                    CertificateStatus::Intended.as_str(),
+                    at.micros(),
+                    intent.not_after_s,
+                    intent.tbs
+                ],
+            )?;
+            if intent.spends_token {
+                tx.execute("UPDATE device SET token_spent_for = ?2 WHERE id = ?1", params![device, spki])?;
+            }
+            let body = json!({
+                "profile": intent.profile, "device": device, "spki_sha256": spki,
+                "tbs_sha256": hex::encode(sha256(&intent.tbs)),
+                "assurance": intent.key.as_ref().map(|k| &k.assurance),
+            });
+            write_journal(tx, at, "certificate.intended", &serial, &body)?;
+            Ok(written)
+        })?;
+        if written == 1 { Ok(()) } else { Err(RegistryError::Exists { what: "certificate", name: serial }) }
+    }
+
+    fn complete(&mut self, serial: &[u8], der: &[u8], at: Timestamp) -> Result<(), RegistryError> {
+        let name = hex::encode(serial);
+        let (cert_sha1, cert_sha256) = (hex::encode(sha1(der)), hex::encode(sha256(der)));
+        let changed = self.transaction("write a certificate", |tx| {
+            let changed = tx.execute(
+                "UPDATE certificate SET status = ?2, der = ?3, issued = ?4, cert_sha1 = ?5, cert_sha256 = ?6 \
+                 WHERE serial = ?1 AND status = ?7",
+                params![
+                    serial,
+                    CertificateStatus::Good.as_str(),
+                    der,
+                    at.micros(),
+                    cert_sha1,
+                    cert_sha256,
+                    CertificateStatus::Intended.as_str()
+                ],
+            )?;
+            if changed == 1 {
+                tx.execute(
+                    "UPDATE device SET status = ?2, changed = ?3 WHERE status = ?4 AND id = \
+                     (SELECT device FROM certificate WHERE serial = ?1)",
+                    params![
+                        serial,
+                        DeviceStatus::Enrolled.as_str(),
+                        at.micros(),
+                        DeviceStatus::Registered.as_str()
+                    ],
+                )?;
+                write_journal(tx, at, "certificate.issued", &name, &json!({ "cert_sha256": cert_sha256 }))?;
+            }
+            Ok(changed)
+        })?;
+        if changed == 1 { Ok(()) } else { Err(RegistryError::Missing { what: "certificate", name }) }
+    }
+
+    fn close_intents(&mut self, at: Timestamp) -> Result<Vec<Vec<u8>>, RegistryError> {
+        self.transaction("close the intents", |tx| {
+            let serials: Vec<Vec<u8>> = tx
+                .prepare("SELECT serial FROM certificate WHERE status = 'intended' ORDER BY serial")?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            for serial in &serials {
+                tx.execute(
+                    "UPDATE certificate SET status = ?2, revoked = ?3, reason = ?4 WHERE serial = ?1",
+                    params![
+                        serial,
+                        CertificateStatus::Orphaned.as_str(),
+                        at.micros(),
+                        RevocationReason::Unspecified as i64
+                    ],
+                )?;
+                tx.execute(
+                    "UPDATE device SET token_spent_for = NULL WHERE id = \
+                     (SELECT device FROM certificate WHERE serial = ?1)",
+                    params![serial],
+                )?;
+                let body = json!({ "why": "the program ended between intent and certificate" });
+                write_journal(tx, at, "certificate.orphaned", &hex::encode(serial), &body)?;
+            }
+            Ok(serials)
+        })
+    }
+
+    fn key(&mut self, spki: &SpkiHash) -> Result<Option<KeyRecord>, RegistryError> {
+        let query = format!("SELECT {KEY_COLUMNS} FROM key WHERE spki_sha256 = ?1");
+        self.connection.query_row(&query, [spki.to_string()], key_row).optional().map_err(refused("read a key"))
+    }
+
+    fn keys(&mut self) -> Result<Vec<KeyRecord>, RegistryError> {
+        let failed = refused("list the keys");
+        let mut statement = self
+            .connection
+            .prepare_cached(&format!("SELECT {KEY_COLUMNS} FROM key ORDER BY device, recorded"))
+            .map_err(&failed)?;
+        let rows = statement.query_map([], key_row).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn certificate(&mut self, serial: &[u8]) -> Result<Option<CertificateRecord>, RegistryError> {
+        let query = format!("SELECT {CERTIFICATE_COLUMNS} FROM certificate WHERE serial = ?1");
+        self.connection
+            .query_row(&query, [serial], certificate_row)
+            .optional()
+            .map_err(refused("read a certificate"))
+    }
+
+    fn certificates(
+        &mut self,
+        profile: &str,
+        device: Option<&DeviceId>,
+    ) -> Result<Vec<CertificateRecord>, RegistryError> {
+        let failed = refused("list the certificates");
+        let query = format!(
+            "SELECT {CERTIFICATE_COLUMNS} FROM certificate WHERE profile = ?1 AND (?2 IS NULL OR device = ?2) \
+             ORDER BY intended DESC, serial"
+        );
+        let mut statement = self.connection.prepare_cached(&query).map_err(&failed)?;
+        let rows =
+            statement.query_map(params![profile, device.map(DeviceId::as_str)], certificate_row).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn revoked(&mut self) -> Result<Vec<RevokedEntry>, RegistryError> {
+        let failed = refused("list what is revoked");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT serial, revoked, reason FROM certificate \
+                 WHERE status IN ('hold', 'revoked', 'orphaned') AND profile IN ('device', 'server') ORDER BY serial",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([], |row| {
+                Ok(RevokedEntry {
+                    serial: row.get(0)?,
+                    at: moment(row.get(1)?),
+                    reason: parsed(2, RevocationReason::from_number(row.get(2)?))?,
+                })
+            })
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn latest_crl(&mut self, ca: &str) -> Result<Option<CrlRecord>, RegistryError> {
+        self.connection
+            .query_row(
+                "SELECT number, this_update, next_update, der FROM crl WHERE ca = ?1 ORDER BY number DESC LIMIT 1",
+                [ca],
+                |row| {
+                    Ok(CrlRecord {
+                        number: row.get(0)?,
+                        this_update: moment(row.get(1)?),
+                        next_update: moment(row.get(2)?),
+                        der: row.get(3)?,
+                    })
+                },
+            )
+            .optional()
+            .map_err(refused("read a CRL"))
+    }
+
+    fn add_crl(&mut self, ca: &str, crl: &CrlRecord) -> Result<(), RegistryError> {
+        let added = self.transaction("write a CRL", |tx| {
+            let added = tx.execute(
+                "INSERT INTO crl (ca, number, this_update, next_update, der) VALUES (?1, ?2, ?3, ?4, ?5) \
+                 ON CONFLICT DO NOTHING",
+                params![ca, crl.number, crl.this_update.micros(), crl.next_update.micros(), crl.der],
+            )?;
+            if added == 1 {
+                let body = json!({ "number": crl.number, "sha256": hex::encode(sha256(&crl.der)) });
+                write_journal(tx, crl.this_update, "crl.published", ca, &body)?;
+            }
+            Ok(added)
+        })?;
+        if added == 1 { Ok(()) } else { Err(RegistryError::Exists { what: "CRL", name: crl.number.to_string() }) }
+    }
+
+    fn last_status_change(&mut self) -> Result<Option<Timestamp>, RegistryError> {
+        self.connection
+            .query_row(
+                "SELECT max(at) FROM (SELECT max(revoked) AS at FROM certificate UNION ALL \
+                 SELECT max(changed) FROM device)",
+                [],
+                |row| Ok(row.get::<_, Option<i64>>(0)?.map(moment)),
+            )
+            .map_err(refused("read the last change"))
+    }
+
+    fn journal(&mut self, from: u64, limit: u32) -> Result<Vec<JournalEntry>, RegistryError> {
+        let failed = refused("read the journal");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT number, at, kind, subject, body, hash FROM journal WHERE number >= ?1 ORDER BY number LIMIT ?2",
+            )
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map(params![from, limit], |row| {
+                Ok(JournalEntry {
+                    number: row.get(0)?,
+                    at: moment(row.get(1)?),
+                    kind: row.get(2)?,
+                    subject: row.get(3)?,
+                    body: row.get(4)?,
+                    hash: row.get(5)?,
+                })
+            })
+            .map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn verify_journal(&mut self) -> Result<u64, RegistryError> {
+        let mut previous = GENESIS;
+        let mut next = 1;
+        loop {
+            let entries = self.journal(next, 1_000)?;
+            if entries.is_empty() {
+                return Ok(next - 1);
+            }
+            for entry in entries {
+                let hash = link(&previous, entry.number, entry.at, &entry.kind, &entry.subject, &entry.body);
+                if entry.number != next || hash != entry.hash {
+                    return Err(RegistryError::JournalBroken { entry: next });
+                }
+                previous = hash;
+                next += 1;
+            }
+        }
+    }
+}
+
+fn unencodable(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}

@@ -1,0 +1,233 @@
+//! Addresses of key stores: `software:FILE`, `software:IMAGE#FILE`, `tpm:DEVICE or HOST:PORT`,
+//! `element:tcp:HOST:PORT`, `pkcs11:…` (RFC 7512).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use zeroize::Zeroizing;
+
+use crate::element::ElementStore;
+use crate::pkcs11::Pkcs11Store;
+use crate::software::flash::{FlashImage, FlashMedium};
+use crate::software::{FileMedium, Medium, Protection, SoftwareStore};
+use crate::store::{KeyStore, StoreError};
+use crate::tpm::TpmStore;
+
+/// Where a key store is. Holds no secret: a PIN in an address is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreUri {
+    /// A key file.
+    Software {
+        /// The file, or the flash image that holds it.
+        path: PathBuf,
+        /// The file's name inside the flash image.
+        inside: Option<String>,
+    },
+    /// A TPM 2.0.
+    Tpm {
+        /// `HOST:PORT`, or the path of a character device.
+        address: String,
+    },
+    /// A secure element behind TCP.
+    ElementTcp {
+        /// `HOST:PORT`.
+        address: String,
+    },
+    /// A token behind a PKCS#11 module.
+    Pkcs11 {
+        /// `module-path` (RFC 7512 §2.4).
+        module: PathBuf,
+        /// `token`: the token's label.
+        token: String,
+        /// `pin-source`: a file that holds the PIN.
+        pin_source: Option<PathBuf>,
+    },
+}
+
+/// What opens a store besides its address.
+#[derive(Debug)]
+pub enum Secret {
+    /// Nothing: the store lies open, or its chip asks for nothing.
+    None,
+    /// A passphrase (key file) or PIN (token).
+    Bytes(Zeroizing<Vec<u8>>),
+}
+
+impl FromStr for StoreUri {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let bad = |detail: &str| StoreError::BadUri { uri: text.to_owned(), detail: detail.to_owned() };
+        let (scheme, rest) = text.split_once(':').ok_or_else(|| {
+            bad("it starts with software:, tpm:, element: or pkcs11:")
+        })?;
+        if rest.is_empty() {
+            return Err(bad("nothing follows the scheme"));
+        }
+        match scheme {
+            "software" => Ok(match rest.split_once('#') {
+                Some((image, inside)) if !image.is_empty() && !inside.is_empty() => {
+                    Self::Software { path: image.into(), inside: Some(inside.to_owned()) }
+                }
+                Some(_) => return Err(bad("a flash image is written software:IMAGE#FILE")),
+                None => Self::Software { path: rest.into(), inside: None },
+            }),
+            "tpm" => Ok(Self::Tpm { address: rest.to_owned() }),
+            "element" => match rest.split_once(':') {
+                Some(("tcp", address)) if address.contains(':') => Ok(Self::ElementTcp { address: address.to_owned() }),
+                _ => Err(bad("an element is written element:tcp:HOST:PORT")),
+            },
+            "pkcs11" => parse_pkcs11(rest).map_err(|detail| bad(&detail)),
+            _ => Err(bad("it starts with software:, tpm:, element: or pkcs11:")),
+        }
+    }
+}
+
+/// RFC 7512 §2.3: path attributes separated by `;`, query attributes after `?` separated by `&`.
+fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (mut token, mut module, mut pin_source) = (None, None, None);
+    for pair in path.split(';').chain(query.split('&')).filter(|p| !p.is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not name=value"))?;
+        let value = percent_decode(value).ok_or_else(|| format!("the value of {name} is not percent-encoded text"))?;
+        match name {
+            "token" => token = Some(value),
+            "module-path" => module = Some(PathBuf::from(value)),
+            "pin-source" => {
+                pin_source = Some(PathBuf::from(value.strip_prefix("file:").unwrap_or(&value)));
+            }
+            "pin-value" => return Err("a PIN does not belong into an address; use pin-source".to_owned()),
+            "object" | "type" | "manufacturer" | "serial" | "model" | "slot-id" | "slot-description"
+            | "slot-manufacturer" | "library-manufacturer" | "library-description" | "library-version" | "id" => {}
+            // RFC 7512 §2.3: an unknown path attribute must not be ignored, for it was meant to narrow the choice.
+            _ => return Err(format!("{name} is not an attribute of RFC 7512")),
+        }
+    }
+    Ok(StoreUri::Pkcs11 {
+        module: module.ok_or("module-path is missing")?,
+        token: token.ok_or("token is missing")?,
+        pin_source,
+    })
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digits = [rest.next()?, rest.next()?];
+            let mut decoded = [0];
+            hex::decode_to_slice(digits, &mut decoded).ok()?;
+            bytes.extend(decoded);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+impl fmt::Display for StoreUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Software { path, inside: None } => write!(f, "software:{}", path.display()),
+            Self::Software { path, inside: Some(inside) } => write!(f, "software:{}#{inside}", path.display()),
+            Self::Tpm { address } => write!(f, "tpm:{address}"),
+            Self::ElementTcp { address } => write!(f, "element:tcp:{address}"),
+            Self::Pkcs11 { module, token, .. } => write!(f, "pkcs11:token={token}?module-path={}", module.display()),
+        }
+    }
+}
+
+impl StoreUri {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be reached or the secret does not open it. A missing key file is made, sealed
+    /// when a passphrase is given.
+    pub fn open(&self, secret: Secret) -> Result<Box<dyn KeyStore>, StoreError> {
+        match self {
+            Self::Software { path, inside } => {
+                let medium: Box<dyn Medium> = match inside {
+                    None => Box::new(FileMedium::hold(path)?),
+                    Some(name) => Box::new(FlashMedium::new(FlashImage::open(path)?, name)),
+                };
+                let protection = match secret {
+                    Secret::None => Protection::PlainFlash,
+                    Secret::Bytes(passphrase) => Protection::Passphrase(passphrase),
+                };
+                Ok(Box::new(SoftwareStore::open(medium, &protection)?))
+            }
+            Self::Tpm { address } => Ok(Box::new(TpmStore::open(address)?)),
+            Self::ElementTcp { address } => Ok(Box::new(ElementStore::tcp(address)?)),
+            Self::Pkcs11 { module, token, pin_source } => {
+                let pin = match (secret, pin_source) {
+                    (Secret::Bytes(pin), _) => pin,
+                    (Secret::None, Some(source)) => read_secret_file(source)?,
+                    (Secret::None, None) => Zeroizing::new(Vec::new()),
+                };
+                let wrong = || StoreError::WrongSecret { store: format!("token {token}") };
+                let pin = Zeroizing::new(std::str::from_utf8(&pin).map_err(|_| wrong())?.to_owned());
+                Ok(Box::new(Pkcs11Store::open(module, token, &pin)?))
+            }
+        }
+    }
+}
+
+/// Reads a passphrase or PIN from a file, without its last line end.
+///
+/// # Errors
+/// [`StoreError::File`] when it cannot be read.
+pub fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    let failed = |source| StoreError::File { action: "read", path: path.display().to_string(), source };
+    let mut bytes = Zeroizing::new(std::fs::read(path).map_err(failed)?);
+    while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_every_scheme() {
+        let pkcs11 = "pkcs11:token=My%20CA?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/pin";
+        assert_eq!(
+            pkcs11.parse::<StoreUri>().unwrap(),
+            StoreUri::Pkcs11 {
+                module: "/usr/lib/softhsm/libsofthsm2.so".into(),
+                token: "My CA".into(),
+                pin_source: Some("/etc/pin".into())
+            }
+        );
+        for text in ["software:/tmp/k", "software:flash.img#id.toml", "tpm:/dev/tpmrm0", "tpm:127.0.0.1:2321", "element:tcp:127.0.0.1:4000"] {
+            assert_eq!(text.parse::<StoreUri>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn says_what_would_be_right() {
+        for (text, says) in [
+            ("flash.img", "it starts with software:"),
+            ("element:usb:3", "element:tcp:HOST:PORT"),
+            ("pkcs11:token=x?pin-value=1234", "use pin-source"),
+            ("pkcs11:token=x", "module-path is missing"),
+            ("pkcs11:tokn=x?module-path=/m", "tokn is not an attribute"),
+            ("tpm:", "nothing follows"),
+        ] {
+            let error = text.parse::<StoreUri>().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in "\\PC{0,60}") {
+            let _ = text.parse::<StoreUri>();
+            let _ = format!("pkcs11:{text}").parse::<StoreUri>();
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Authority, monitor and dashboard in one process.
