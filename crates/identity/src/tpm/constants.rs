@@ -16,7 +16,7 @@ macro_rules! named_number {
 
             /// The name in the specification, where the value has one here.
             #[must_use]
-            pub fn name(self) -> Option<&'static str> {
+            pub const fn name(self) -> Option<&'static str> {
                 match self.0 { $($value => Some($text),)+ _ => None }
             }
         }
@@ -192,6 +192,16 @@ impl ResponseCode {
     pub const VALUE: Self = Self(0x084);
     /// `TPM_RC_HANDLE` without its subject.
     pub const HANDLE: Self = Self(0x08b);
+    /// `TPM_RC_OBJECT_MEMORY`: no slot for another loaded object.
+    pub const OBJECT_MEMORY: Self = Self(0x902);
+    /// `TPM_RC_SESSION_MEMORY`: no slot for another loaded session.
+    pub const SESSION_MEMORY: Self = Self(0x903);
+    /// `TPM_RC_SESSION_HANDLES`: no handle for another session.
+    pub const SESSION_HANDLES: Self = Self(0x905);
+    /// `TPM_RC_OBJECT_HANDLES`: no handle for another loaded object.
+    pub const OBJECT_HANDLES: Self = Self(0x906);
+    /// `TPM_RC_REFERENCE_H0`: the first handle refers to nothing that is loaded.
+    pub const REFERENCE_H0: Self = Self(0x910);
     /// `TPM_RC_YIELDED`: the TPM gave up the command; send it again.
     pub const YIELDED: Self = Self(0x908);
     /// `TPM_RC_TESTING`: the TPM is testing itself; send the command again.
@@ -205,6 +215,15 @@ impl ResponseCode {
     #[must_use]
     pub fn asks_for_retry(self) -> bool {
         matches!(self, Self::YIELDED | Self::TESTING | Self::NV_RATE | Self::RETRY)
+    }
+
+    /// True when objects or sessions that somebody left loaded have to be flushed first.
+    #[must_use]
+    pub fn is_out_of_slots(self) -> bool {
+        matches!(
+            self,
+            Self::OBJECT_MEMORY | Self::SESSION_MEMORY | Self::SESSION_HANDLES | Self::OBJECT_HANDLES
+        )
     }
 
     /// Part 2, §6.6.1: bit 7 (F) is set in a code of format one.
@@ -301,6 +320,7 @@ impl ResponseCode {
             0x908 => "TPM_RC_YIELDED",
             0x909 => "TPM_RC_CANCELED",
             0x90a => "TPM_RC_TESTING",
+            0x910 => "TPM_RC_REFERENCE_H0",
             0x920 => "TPM_RC_NV_RATE",
             0x921 => "TPM_RC_LOCKOUT",
             0x922 => "TPM_RC_RETRY",

@@ -1,0 +1,87 @@
+//! From names to handles.
+
+use touchmark_identity::key::sha256;
+use touchmark_identity::tpm::Handle;
+
+/// What a name belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Key,
+    Counter,
+    Ratchet,
+    Object,
+}
+
+impl Kind {
+    /// The word in errors, and in front of the name that is hashed.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Counter => "counter",
+            Self::Ratchet => "ratchet",
+            Self::Object => "object",
+        }
+    }
+
+    /// The first handle of the kind. Persistent handles up to 0x817fffff and NV indexes from 0x01800000 to 0x01bfffff
+    /// belong to the owner (TCG Registry of Reserved TPM 2.0 Handles and Localities).
+    fn first_handle(self) -> u32 {
+        match self {
+            Self::Key => 0x8170_0000,
+            Self::Counter => 0x0180_0000,
+            Self::Ratchet => 0x0190_0000,
+            Self::Object => 0x01a0_0000,
+        }
+    }
+}
+
+/// Where a name lives, and the label that proves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) handle: Handle,
+    /// Stands as authorisation policy in the public area of the key or index.
+    pub(super) label: [u8; 32],
+}
+
+impl Place {
+    pub(super) fn of(kind: Kind, name: &str) -> Self {
+        let label = sha256(&[b"touchmark ", kind.word().as_bytes(), &[0], name.as_bytes()].concat());
+        let [a, b, c, ..] = label;
+        let offset = u32::from_be_bytes([0, a, b, c]) >> 4;
+        Self { kind, name: name.to_owned(), handle: Handle(kind.first_handle() + offset), label }
+    }
+
+    pub(super) fn not_found(&self) -> crate::StoreError {
+        crate::StoreError::NotFound { what: self.kind.word(), name: self.name.clone() }
+    }
+
+    pub(super) fn exists(&self) -> crate::StoreError {
+        crate::StoreError::Exists { what: self.kind.word(), name: self.name.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A changed rule would lose every key that was made under the old one.
+    #[test]
+    fn the_rule_does_not_change() {
+        assert_eq!(Place::of(Kind::Key, "device").handle, Handle(0x817b_7578));
+        assert_eq!(Place::of(Kind::Counter, "device").handle, Handle(0x0183_ca22));
+    }
+
+    proptest! {
+        #[test]
+        fn handles_stay_in_their_ranges(name in "[A-Za-z0-9._-]{1,64}") {
+            for (kind, first) in [(Kind::Key, 0x8170_0000u32), (Kind::Counter, 0x0180_0000), (Kind::Ratchet, 0x0190_0000), (Kind::Object, 0x01a0_0000)] {
+                let place = Place::of(kind, &name);
+                prop_assert!((first..=first + 0xf_ffff).contains(&place.handle.0));
+                prop_assert_eq!(place.handle.is_persistent(), kind == Kind::Key);
+            }
+        }
+    }
+}

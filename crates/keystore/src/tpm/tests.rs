@@ -1,0 +1,193 @@
+//! Against swtpm, with tpm2-tools as a second opinion.
+
+use touchmark_identity::evidence::{Evidence, Nonce};
+use touchmark_identity::ids::{CounterName, KeyName};
+use touchmark_identity::key::sha256;
+use touchmark_identity::tpm::PublicArea;
+use touchmark_testkit::swtpm::{EkKind, Swtpm, tpm2_tool};
+
+use super::names::{Kind, Place};
+use super::template::EkTemplate;
+use super::{TpmStore, connection::Connection, transport::Address};
+use crate::{KeyStore, StoreError};
+
+fn key(name: &str) -> KeyName {
+    KeyName::new(name).unwrap()
+}
+
+fn counter(name: &str) -> CounterName {
+    CounterName::new(name).unwrap()
+}
+
+#[test]
+fn keys_are_made_once_sign_and_are_deleted() {
+    let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
+    let mut store = TpmStore::open(&swtpm.address).unwrap();
+    let info = store.info().unwrap();
+    assert_eq!((info.vendor.as_str(), info.model.as_str()), ("IBM", "SW TPM"));
+
+    let device = key("device");
+    assert!(matches!(store.public_key(&device), Err(StoreError::NotFound { .. })));
+    let public = store.generate(&device).unwrap();
+    assert!(matches!(store.generate(&device), Err(StoreError::Exists { .. })));
+    assert_eq!(store.public_key(&device).unwrap(), public);
+    assert_ne!(store.generate(&key("other")).unwrap(), public);
+
+    let signature = store.sign_digest(&device, &sha256(b"message")).unwrap();
+    assert!(public.verify(b"message", &signature).is_ok());
+    assert!(public.verify(b"messagE", &signature).is_err());
+
+    // A second opinion on what lies in the TPM: the Name that tpm2_readpublic computes is ours.
+    let place = Place::of(Kind::Key, "device");
+    let handle = format!("{:#x}", place.handle.0);
+    if let Some(output) = tpm2_tool(&swtpm, "tpm2_readpublic", &["-c", &handle]) {
+        let area = Connection::open(&Address::parse(&swtpm.address).unwrap())
+            .unwrap()
+            .read_public(place.handle)
+            .unwrap()
+            .unwrap();
+        let text = String::from_utf8(output).unwrap();
+        assert!(text.contains(&format!("name: {}", area.name().unwrap())), "{text}");
+        assert!(text.contains(&area.attributes.to_string().to_lowercase()), "{text}");
+    }
+
+    store.delete(&device).unwrap();
+    assert!(matches!(store.delete(&device), Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.sign_digest(&device, &[0; 32]), Err(StoreError::NotFound { .. })));
+    assert!(store.public_key(&key("other")).is_ok());
+}
+
+#[test]
+fn an_occupied_handle_is_not_overwritten_and_not_mistaken() {
+    let Some(swtpm) = Swtpm::start(EkKind::Rsa2048) else { return };
+    let mut store = TpmStore::open(&swtpm.address).unwrap();
+    // Another program's key lies where the name "device" leads to.
+    let handle = format!("{:#x}", Place::of(Kind::Key, "device").handle.0);
+    let made = tpm2_tool(&swtpm, "tpm2_createprimary", &["-C", "o", "-G", "ecc256", "-c", "primary.ctx"]);
+    if made.is_none() {
+        return;
+    }
+    let _ = tpm2_tool(&swtpm, "tpm2_evictcontrol", &["-C", "o", "-c", "primary.ctx", &handle]);
+    assert!(matches!(store.generate(&key("device")), Err(StoreError::Exists { .. })));
+    assert!(matches!(store.public_key(&key("device")), Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.delete(&key("device")), Err(StoreError::NotFound { .. })));
+}
+
+#[test]
+fn counters_and_ratchets_only_go_up_and_survive_a_power_loss() {
+    let Some(mut swtpm) = Swtpm::start(EkKind::P384) else { return };
+    let mut store = TpmStore::open(&swtpm.address).unwrap();
+    let boots = counter("boots");
+    assert!(matches!(store.counters().unwrap().read_counter(&boots), Err(StoreError::NotFound { .. })));
+    let first = store.counters().unwrap().increment_counter(&boots).unwrap();
+    assert_eq!(store.counters().unwrap().increment_counter(&boots).unwrap(), first + 1);
+
+    let version = counter("version");
+    assert_eq!(store.ratchet().unwrap().floor(&version).unwrap(), 0);
+    store.ratchet().unwrap().raise_floor(&version, 3).unwrap();
+    store.ratchet().unwrap().raise_floor(&version, 3).unwrap();
+
+    swtpm.kill_and_restart();
+    let mut store = TpmStore::open(&swtpm.address).unwrap();
+    assert_eq!(store.counters().unwrap().read_counter(&boots).unwrap(), first + 1);
+    assert_eq!(store.counters().unwrap().increment_counter(&boots).unwrap(), first + 2);
+    let ratchet = store.ratchet().unwrap();
+    assert_eq!(ratchet.floor(&version).unwrap(), 3);
+    let back = ratchet.raise_floor(&version, 2);
+    assert!(matches!(back, Err(StoreError::WouldGoBack { current: 3, asked: 2, .. })), "{back:?}");
+    assert!(matches!(ratchet.raise_floor(&version, 65), Err(StoreError::Exhausted { .. })));
+    ratchet.raise_floor(&version, 64).unwrap();
+    assert_eq!(ratchet.floor(&version).unwrap(), 64);
+
+    // The counter's name leads to its own index alone.
+    assert!(matches!(
+        store.counters().unwrap().read_counter(&counter("version")),
+        Err(StoreError::NotFound { .. })
+    ));
+}
+
+#[test]
+fn objects_are_written_whole_and_replaced() {
+    let Some(swtpm) = Swtpm::start(EkKind::Rsa2048) else { return };
+    let mut store = TpmStore::open(&swtpm.address).unwrap();
+    let name = key("device");
+    let objects = store.objects().unwrap();
+    assert!(matches!(objects.read_object(&name), Err(StoreError::NotFound { .. })));
+    // Shorter, longer than one NV buffer, shorter again, nothing.
+    for size in [100usize, 1_900, 700, 0] {
+        let bytes: Vec<u8> = (0..size).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        objects.write_object(&name, &bytes).unwrap();
+        assert_eq!(objects.read_object(&name).unwrap(), bytes);
+    }
+    let too_large = objects.write_object(&name, &[0; 4_000]);
+    assert!(matches!(too_large, Err(StoreError::Exhausted { .. })), "{too_large:?}");
+
+    // Deleting a key takes the object of its name along.
+    store.generate(&name).unwrap();
+    store.delete(&name).unwrap();
+    assert!(matches!(store.objects().unwrap().read_object(&name), Err(StoreError::NotFound { .. })));
+}
+
+#[test]
+fn the_ek_is_found_and_agrees_with_the_tools() {
+    for (kind, template) in [(EkKind::P384, EkTemplate::H3), (EkKind::Rsa2048, EkTemplate::L1)] {
+        let Some(swtpm) = Swtpm::start(kind) else { return };
+        let mut store = TpmStore::open(&swtpm.address).unwrap();
+        let identity = store.activate_credential().unwrap().endorsement_identity().unwrap();
+        // The same AK each time.
+        assert_eq!(store.activate_credential().unwrap().endorsement_identity().unwrap(), identity);
+
+        let index = format!("{:#x}", template.certificate_index().0);
+        if let Some(certificate) = tpm2_tool(&swtpm, "tpm2_nvread", &["-C", "o", &index]) {
+            assert_eq!(certificate, identity.ek_certificate);
+        }
+        // The maker's template gives the maker's key, so the EK is found where nobody made it persistent.
+        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        let (_, made) = tpm
+            .create_primary(touchmark_identity::tpm::Handle::ENDORSEMENT, &template.public_area())
+            .unwrap();
+        assert_eq!(made, PublicArea::from_bytes(&identity.ek_public).unwrap(), "{kind:?}");
+    }
+}
+
+#[test]
+fn nothing_stays_loaded_even_after_errors_and_leftovers_are_swept() {
+    let Some(swtpm) = Swtpm::start(EkKind::Rsa2048) else { return };
+    let mut store = TpmStore::open(&swtpm.address).unwrap();
+    store.generate(&key("device")).unwrap();
+    let nonce = Nonce::new(&[7; 16]).unwrap();
+    // More operations than the TPM has slots (three), some of which fail half way.
+    for _ in 0..5 {
+        let attested = store.attest().unwrap().attest(&key("device"), &nonce).unwrap();
+        assert!(matches!(attested.evidence, Evidence::Tpm(_)));
+        let wrong =
+            crate::CredentialChallenge { credential_blob: vec![0; 60], encrypted_secret: vec![0; 256] };
+        let refused = store.activate_credential().unwrap().activate(&wrong);
+        assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    }
+    let loaded = || {
+        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        [0x8000_0000u32, 0x0200_0000, 0x0300_0000]
+            .map(|first| tpm.handles_from(touchmark_identity::tpm::Handle(first)).unwrap().len())
+    };
+    assert_eq!(loaded(), [0, 0, 0]);
+
+    // A process that died left all slots full.
+    let leave = |_| {
+        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        tpm.create_primary(touchmark_identity::tpm::Handle::OWNER, &super::template::storage_primary())
+            .unwrap();
+        tpm.forget_loaded();
+    };
+    (0..3).for_each(leave);
+    assert_eq!(loaded(), [3, 0, 0]);
+    assert!(store.sign_digest(&key("device"), &[1; 32]).is_ok());
+}
+
+#[test]
+fn a_tpm_that_is_not_there_is_said_so() {
+    let gone = TpmStore::open("127.0.0.1:1");
+    assert!(matches!(gone, Err(StoreError::Unreachable { .. })), "{gone:?}");
+    let gone = TpmStore::open("/dev/null");
+    assert!(matches!(gone, Err(StoreError::Unreachable { .. })), "{gone:?}");
+}
