@@ -1,1 +1,3 @@
 //! Authority, monitor and dashboard in one process.
+
+pub mod dashboard;

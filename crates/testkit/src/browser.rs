@@ -182,7 +182,11 @@ impl Browser {
             BrowserError::Malformed { command: "POST /session".to_owned(), expected: "a session id" }
         })?;
         let process = made.pointer("/capabilities/goog:processID").and_then(Value::as_u64);
-        Ok(Self { driver, session, process, _profile: profile })
+        let browser = Self { driver, session, process, _profile: profile };
+        // A new window shows the browser's own start page, whose requests are no page's.
+        browser.open("about:blank")?;
+        browser.requested_urls()?;
+        Ok(browser)
     }
 
     /// Opens an address and waits until the page is loaded.
@@ -395,7 +399,8 @@ impl Browser {
     }
 
     /// The addresses among [`Browser::requested_urls`] that are not of this origin (`http://127.0.0.1:8080`, without
-    /// a slash at the end). Addresses that carry their own content (`data:`, `about:`, `blob:`) do not count.
+    /// a slash at the end). Addresses that carry their own content (`data:`, `about:`, `blob:`) and the browser's own
+    /// (`chrome:`) do not count.
     ///
     /// # Errors
     /// [`BrowserError`] when the driver does not answer.
@@ -606,9 +611,9 @@ fn find_program(path: &std::ffi::OsStr, name: &str) -> Option<PathBuf> {
 }
 
 fn is_outside(url: &str, origin: &str) -> bool {
-    let own_content = ["data:", "about:", "blob:"].iter().any(|scheme| url.starts_with(scheme));
+    let local = ["data:", "about:", "blob:", "chrome:"].iter().any(|scheme| url.starts_with(scheme));
     let inside = url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    !own_content && !inside
+    !local && !inside
 }
 
 #[cfg(test)]

@@ -166,7 +166,11 @@ fn percent(probability: f64) -> String {
     if !(0.0..=1.0).contains(&probability) {
         return "no valid probability".to_owned();
     }
-    if probability > 0.99 { "over 99 %".to_owned() } else { format!("{:.0} %", probability * 100.0) }
+    if probability > 0.99 {
+        "over 99\u{a0}%".to_owned()
+    } else {
+        format!("{:.0}\u{a0}%", probability * 100.0)
+    }
 }
 
 fn evidence(rows: &[EvidenceRow]) -> Markup {
@@ -258,8 +262,8 @@ mod tests {
 
     #[test]
     fn certainty_is_not_claimed() {
-        assert_eq!(percent(1.0), "over 99 %");
-        assert_eq!(percent(0.98), "98 %");
+        assert_eq!(percent(1.0), "over 99\u{a0}%");
+        assert_eq!(percent(0.98), "98\u{a0}%");
         assert_eq!(percent(f64::NAN), "no valid probability");
     }
 

@@ -30,6 +30,8 @@ mod trouble;
 pub mod view;
 
 #[cfg(test)]
+mod browser_tests;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod tests;

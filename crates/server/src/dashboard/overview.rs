@@ -124,7 +124,7 @@ fn widths(counts: &[(Grade, u64)]) -> Vec<(Grade, u64)> {
 /// A share in per cent: whole, with `<1` for what would round to nothing.
 fn share(devices: u64, total: u64) -> String {
     let percent = (u128::from(devices) * 100).checked_div(u128::from(total)).unwrap_or(0);
-    if devices > 0 && percent == 0 { "<1 %".to_owned() } else { format!("{percent} %") }
+    if devices > 0 && percent == 0 { "<1\u{a0}%".to_owned() } else { format!("{percent}\u{a0}%") }
 }
 
 fn grades(given: &[(Grade, u64)]) -> Markup {
@@ -367,9 +367,9 @@ mod tests {
 
     #[test]
     fn shares_do_not_hide_the_few() {
-        assert_eq!(share(1, 100_000), "<1 %");
-        assert_eq!(share(0, 100_000), "0 %");
-        assert_eq!(share(0, 0), "0 %");
-        assert_eq!(share(1, 2), "50 %");
+        assert_eq!(share(1, 100_000), "<1\u{a0}%");
+        assert_eq!(share(0, 100_000), "0\u{a0}%");
+        assert_eq!(share(0, 0), "0\u{a0}%");
+        assert_eq!(share(1, 2), "50\u{a0}%");
     }
 }
