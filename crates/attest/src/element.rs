@@ -1,0 +1,228 @@
+//! Appraising attested reads of secure elements with SE05x-compatible commands (NXP AN12413, applet 3.x).
+//!
+//! The chip signs, with a key whose certificate its maker issued, the concatenation of what it read: the object's value,
+//! its attributes, a time stamp, the Verifier's freshness value, and the chip's id. From that follows where the key
+//! lives and where it came from; nothing else that the evidence says is believed, unless the certificate says it too.
+//!
+//! # Why the lengths are checked first
+//!
+//! The signature is over values without their lengths. Two statements with the same concatenation are the same to it,
+//! so each value but the attributes must have its one length, and the attributes are what is left. That alone does not
+//! stop a holder of the chip from writing a *binary object* whose content is a public key followed by made-up
+//! attributes: a read of it could be cut elsewhere and shown as a read of a key. What he cannot choose is the last
+//! byte of the attributes, the origin, which is *external* for everything that was written from outside. So attributes
+//! with a policy set, the one part of variable length, are believed only where the origin is not external.
+//!
+//! Deliberately absent: the layouts of applet 4.4 and later (a version byte in the attributes) and 7.2 and later
+//! (a signature that covers the command), which nobody has confirmed against silicon here.
+
+use der::Encode;
+use der::oid::ObjectIdentifier;
+use touchmark_identity::apdu::se05x::{
+    AppletVersion, Attributes, CHIP_ID_BYTES, FRESHNESS_BYTES, NOT_SET, ObjectType, Origin, TIMESTAMP_BYTES,
+    VERSION_BYTES,
+};
+use touchmark_identity::assurance::{Basis, HostBinding, KeyAssurance, Part, Provenance, Storage};
+use touchmark_identity::evidence::{ElementEvidence, Evidence, Nonce};
+use touchmark_identity::key::PublicKey;
+use touchmark_identity::timestamp::Timestamp;
+use x509_cert::Certificate;
+
+use crate::chain::{attribute_text, clean};
+use crate::{Appraised, AppraisalError, AttestedKey, ChainPurpose, Policy};
+
+/// Names in RFC 5280 appendix A.1 and X.520 §6.2.9.
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const SERIAL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.5");
+const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
+
+/// An uncompressed P-256 point.
+const POINT_BYTES: usize = 65;
+/// Before the 14 hex digits of the applet's version, in the organizational unit of a chip's certificate.
+const APPLET_UNIT: &str = "applet ";
+/// The most characters of vendor and model in a [`Part`].
+const MAX_PART_CHARACTERS: usize = 64;
+
+/// Appraises an attested read: that a chip of a pinned maker holds the private half of the key, and where it came from.
+///
+/// A key that was generated on the chip gets the provenance `generated-on-chip`, one that its maker put there
+/// `pre-provisioned`, one that was imported `injected-wrapped`: it also exists, or existed, elsewhere.
+///
+/// # Errors
+/// [`AppraisalError`] for evidence that is not, in every field, what such a chip says to this nonce.
+pub fn appraise(
+    evidence: &ElementEvidence,
+    nonce: &Nonce,
+    policy: &Policy,
+    at: Timestamp,
+) -> Result<Appraised<AttestedKey>, AppraisalError> {
+    let purpose = ChainPurpose::ElementAttestation;
+    let chain = policy.verify_chain(&evidence.chip_certificate, &evidence.chip_chain, at, purpose)?;
+    let chip = ChipIdentity::read(&chain.leaf)?;
+
+    expect_length("the attested object", &evidence.data, POINT_BYTES)?;
+    expect_length("the time stamp of the chip", &evidence.timestamp, TIMESTAMP_BYTES)?;
+    expect_length("the freshness value", &evidence.freshness, FRESHNESS_BYTES)?;
+    expect_length("the id of the chip", &evidence.chip_id, CHIP_ID_BYTES)?;
+    expect_length("the version of the applet", &evidence.applet_version, VERSION_BYTES)?;
+
+    let signed = [
+        &evidence.data[..],
+        &evidence.attributes,
+        &evidence.timestamp,
+        &evidence.freshness,
+        &evidence.chip_id,
+    ]
+    .concat();
+    chip.key.verify(&signed, &evidence.signature).map_err(|_| AppraisalError::BadSignature {
+        what: "the attested read".to_owned(),
+        by: format!("the chip {}", chip.id),
+    })?;
+
+    let expected = nonce.freshness16();
+    if evidence.freshness != expected {
+        return Err(AppraisalError::NotFresh {
+            expected: hex::encode(expected),
+            found: hex::encode(&evidence.freshness),
+        });
+    }
+    let found = hex::encode(&evidence.chip_id);
+    if found != chip.id {
+        return Err(AppraisalError::WrongValue { what: "the id of the chip", expected: chip.id, found });
+    }
+    let version = chip.applet_version(&evidence.applet_version)?;
+    let provenance = provenance(&evidence.attributes)?;
+    let key = PublicKey::from_point(&evidence.data)
+        .map_err(|error| AppraisalError::Malformed { what: "the attested object", detail: error.to_string() })?;
+
+    let assurance = KeyAssurance {
+        storage: Storage::SecureElement,
+        basis: Basis::Attested,
+        provenance,
+        host_binding: HostBinding::Unknown,
+        part: Some(Part {
+            vendor: cut(chip.vendor.as_ref().unwrap_or(&chain.endorser)),
+            model: cut(&chip.model),
+            firmware: version.map(|version| version.to_string()),
+            crypto_library: version.map(|AppletVersion { crypto_library: [major, minor], .. }| {
+                format!("{major}.{minor}")
+            }),
+        }),
+        certification: None,
+        counter_budget: None,
+        evidence_sha256: Some(Evidence::Element(evidence.clone()).sha256()),
+        appraised: Some(at),
+        test_endorser: chain.test,
+    };
+    Ok(Appraised::new(AttestedKey { key, assurance, endorser: chain.endorser }))
+}
+
+fn expect_length(what: &'static str, bytes: &[u8], expected: usize) -> Result<(), AppraisalError> {
+    if bytes.len() == expected {
+        return Ok(());
+    }
+    let detail = format!("expected {expected} bytes, found {}", bytes.len());
+    Err(AppraisalError::Malformed { what, detail })
+}
+
+/// What the attributes say of the key's origin, after they have been found to be those of a key pair.
+fn provenance(bytes: &[u8]) -> Result<Provenance, AppraisalError> {
+    let attributes = Attributes::parse(bytes).map_err(|error| AppraisalError::Malformed {
+        what: "the attributes of the attested object",
+        detail: error.to_string(),
+    })?;
+    let wrong = |what, expected: &dyn ToString, found: &dyn ToString| {
+        Err(AppraisalError::WrongValue { what, expected: expected.to_string(), found: found.to_string() })
+    };
+    if attributes.object_type != ObjectType::EC_KEY_PAIR {
+        return wrong("the attested object", &ObjectType::EC_KEY_PAIR, &attributes.object_type);
+    }
+    if attributes.authentication != NOT_SET {
+        return wrong("the authentication indicator of the key", &NOT_SET, &attributes.authentication);
+    }
+    match attributes.origin {
+        Origin::INTERNAL => Ok(Provenance::GeneratedOnChip),
+        Origin::PROVISIONED => Ok(Provenance::PreProvisioned),
+        Origin::EXTERNAL if attributes.policies.is_empty() => Ok(Provenance::InjectedWrapped),
+        Origin::EXTERNAL => Err(AppraisalError::ForbiddenAttribute {
+            object: "the imported key",
+            attribute: "policy set",
+            meaning: "its statement could be cut out of a binary object that the host wrote",
+        }),
+        other => wrong("the origin of the key", &"external, internal or provisioned", &other),
+    }
+}
+
+/// What the maker says of the chip, in the certificate of its attestation key.
+struct ChipIdentity {
+    key: PublicKey,
+    /// 36 hex digits.
+    id: String,
+    vendor: Option<String>,
+    model: String,
+    /// 14 hex digits, where the certificate names them.
+    applet: Option<String>,
+}
+
+impl ChipIdentity {
+    fn read(certificate: &Certificate) -> Result<Self, AppraisalError> {
+        let subject = |oid| subject_attribute(certificate, oid);
+        let malformed =
+            |detail: String| AppraisalError::Malformed { what: "the certificate of the chip", detail };
+        let spki = certificate.tbs_certificate.subject_public_key_info.to_der();
+        let spki = spki.map_err(|error| malformed(error.to_string()))?;
+        let key = PublicKey::from_spki_der(&spki).map_err(|error| AppraisalError::UnsupportedAlgorithm {
+            what: "the attestation key of the chip".to_owned(),
+            found: error.to_string(),
+            accepted: "ECDSA on P-256 with SHA-256",
+        })?;
+        let id = subject(SERIAL_NUMBER)?
+            .ok_or_else(|| malformed("the subject has no serialNumber with the id of the chip".to_owned()))?;
+        let model =
+            subject(COMMON_NAME)?.ok_or_else(|| malformed("the subject has no common name".to_owned()))?;
+        let unit = subject(ORGANIZATIONAL_UNIT)?;
+        let applet = unit.and_then(|unit| unit.strip_prefix(APPLET_UNIT).map(str::to_owned));
+        Ok(Self { key, id: id.to_ascii_lowercase(), vendor: subject(ORGANIZATION)?, model, applet })
+    }
+
+    /// The version that SELECT answered is not signed. Where the certificate names the version, the two must agree;
+    /// where it does not, the version is a claim, and no part of the record.
+    fn applet_version(&self, claimed: &[u8]) -> Result<Option<AppletVersion>, AppraisalError> {
+        let Some(expected) = &self.applet else { return Ok(None) };
+        let found = hex::encode(claimed);
+        if found == *expected {
+            Ok(AppletVersion::parse(claimed))
+        } else {
+            let what = "the version of the applet";
+            Err(AppraisalError::WrongValue { what, expected: clean(expected), found })
+        }
+    }
+}
+
+/// An attribute of the subject that occurs at most once.
+fn subject_attribute(
+    certificate: &Certificate,
+    oid: ObjectIdentifier,
+) -> Result<Option<String>, AppraisalError> {
+    let names = certificate.tbs_certificate.subject.0.iter().flat_map(|rdn| rdn.0.iter());
+    let mut values = names.filter(|attribute| attribute.oid == oid);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(attribute), None) => attribute_text(&attribute.value).map(Some).ok_or_else(|| {
+            let detail = format!("the attribute {oid} of the subject is no text");
+            AppraisalError::Malformed { what: "the certificate of the chip", detail }
+        }),
+        (Some(_), Some(_)) => {
+            let detail = format!("the attribute {oid} occurs twice in the subject");
+            Err(AppraisalError::Malformed { what: "the certificate of the chip", detail })
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    clean(text).chars().take(MAX_PART_CHARACTERS).collect()
+}
+
+#[cfg(test)]
+mod tests;
