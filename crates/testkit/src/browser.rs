@@ -503,7 +503,7 @@ impl Element<'_> {
         self.browser.post(&self.path("value"), &json!({ "text": text })).map(drop)
     }
 
-    /// Empties an input.
+    /// Empties an input. The page sees a `change` event, not the `input` event of a reader's keys.
     ///
     /// # Errors
     /// [`BrowserError::Refused`] when the element is no input.
@@ -620,12 +620,13 @@ fn is_outside(url: &str, origin: &str) -> bool {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     const PAGE: &str = "<!doctype html><title>Kit</title><link rel=icon href='data:,'><h1>Before</h1>\
         <input id=name><button id=go>Go</button><a href=/second>second</a><p id=wide></p><script src=/page.js></script>";
     const SCRIPT: &str = "document.getElementById('go').onclick = () => setTimeout(() => {\
         document.querySelector('h1').textContent = 'Hello ' + document.getElementById('name').value; }, 120);";
+    const SECOND: &str = "<!doctype html><title>Second</title><link rel=icon href='data:,'>";
     const BAD: &str = "<!doctype html><title>Bad</title><link rel=icon href='data:,'><h1>Bad</h1>\
         <img src='http://127.0.0.2:9/elsewhere.png'><script>console.error('spoiled');</script>";
 
@@ -636,26 +637,29 @@ mod tests {
         std::thread::spawn(move || {
             for stream in listener.incoming().take(100) {
                 let mut stream = stream.unwrap();
-                let mut head = [0; 4096];
-                let length = stream.read(&mut head).unwrap_or(0);
-                let head = String::from_utf8_lossy(&head[..length]);
-                let (kind, body) = match head.split(' ').nth(1) {
-                    Some("/page.js") => ("text/javascript", SCRIPT),
-                    Some("/bad") => ("text/html", BAD),
-                    Some("/second") => {
-                        ("text/html", "<!doctype html><title>Second</title><link rel=icon href='data:,'>")
-                    }
-                    _ => ("text/html", PAGE),
-                };
-                let length = body.len();
-                // A browser that hangs up early is not this server's concern.
-                let _ = write!(
-                    stream,
-                    "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-                );
+                // Browsers open connections in advance and leave them silent, so each has its own thread; one that
+                // hangs up early is not this server's concern.
+                std::thread::spawn(move || drop(answer(&mut stream)));
             }
         });
         origin
+    }
+
+    fn answer(stream: &mut TcpStream) -> std::io::Result<()> {
+        let mut head = [0; 4096];
+        let length = stream.read(&mut head)?;
+        let head = String::from_utf8_lossy(&head[..length]);
+        let (kind, body) = match head.split(' ').nth(1) {
+            Some("/page.js") => ("text/javascript", SCRIPT),
+            Some("/bad") => ("text/html", BAD),
+            Some("/second") => ("text/html", SECOND),
+            _ => ("text/html", PAGE),
+        };
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
     }
 
     #[test]

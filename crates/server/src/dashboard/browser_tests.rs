@@ -31,26 +31,29 @@ fn serve() -> (String, Arc<Mutex<Site>>) {
     let shared = Arc::clone(&site);
     std::thread::spawn(move || {
         for stream in listener.incoming().take(5_000) {
+            // Browsers open connections in advance and leave them silent, so each has its own thread.
+            let (mut stream, shared) = (stream.unwrap(), Arc::clone(&shared));
             // A browser that hangs up early is not this server's concern.
-            let _ = answer(&mut stream.unwrap(), &mut shared.lock().unwrap());
+            std::thread::spawn(move || drop(answer(&mut stream, &shared)));
         }
     });
     (origin, site)
 }
 
-fn answer(stream: &mut TcpStream, site: &mut Site) -> std::io::Result<()> {
-    // Browsers open connections in advance; one that stays silent must not hold up the others.
-    stream.set_read_timeout(Some(Duration::from_millis(200)))?;
+fn answer(stream: &mut TcpStream, site: &Mutex<Site>) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(WITHIN))?;
     let mut head = [0; 8192];
     let length = stream.read(&mut head)?;
     let head = String::from_utf8_lossy(&head[..length]).into_owned();
     let Some(target) = head.split(' ').nth(1) else { return Ok(()) };
     let path = target.split('?').next().unwrap_or_default().to_owned();
-    let (status, kind, body) = content(&path, site);
+    let mut site = site.lock().unwrap();
+    let (status, kind, body) = content(&path, &site);
     let tag = etag(&body);
     let known = head.lines().any(|line| line.to_ascii_lowercase() == format!("if-none-match: {tag}"));
     let (status, body) = if known && status == 200 { (304, String::new()) } else { (status, body) };
     site.answers.push((path, status));
+    drop(site);
     write!(
         stream,
         "HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nETag: {tag}\r\nContent-Security-Policy: \
