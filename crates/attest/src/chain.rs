@@ -201,11 +201,7 @@ impl<'a> Search<'a> {
     }
 
     /// Everything that `issuer` must be to have issued the end of `path`. The outer error ends the whole search.
-    fn check(
-        &mut self,
-        issuer: &Link,
-        path: &[&Link],
-    ) -> Result<Result<(), AppraisalError>, AppraisalError> {
+    fn check(&mut self, issuer: &Link, path: &[&Link]) -> Result<Result<(), AppraisalError>, AppraisalError> {
         let Some(lowest) = path.last() else { return Ok(Ok(())) };
         self.signatures_left = self.signatures_left.checked_sub(1).ok_or(AppraisalError::TooMuch {
             what: "signature checks",
@@ -275,7 +271,8 @@ impl Link {
         };
         let basic = find(BASIC_CONSTRAINTS).map(BasicConstraints::from_der).transpose().map_err(wrong_der)?;
         let key_usage = find(KEY_USAGE).map(KeyUsage::from_der).transpose().map_err(wrong_der)?;
-        let extended = find(EXTENDED_KEY_USAGE).map(ExtendedKeyUsage::from_der).transpose().map_err(wrong_der)?;
+        let extended =
+            find(EXTENDED_KEY_USAGE).map(ExtendedKeyUsage::from_der).transpose().map_err(wrong_der)?;
         let subject_key = find(SUBJECT_KEY_IDENTIFIER)
             .map(SubjectKeyIdentifier::from_der)
             .transpose()
@@ -287,7 +284,16 @@ impl Link {
             .map_err(wrong_der)?
             .and_then(|id| id.key_identifier)
             .map(der::asn1::OctetString::into_bytes);
-        Ok(Self { der: der.to_vec(), tbs, basic, key_usage, extended, subject_key, authority_key, certificate })
+        Ok(Self {
+            der: der.to_vec(),
+            tbs,
+            basic,
+            key_usage,
+            extended,
+            subject_key,
+            authority_key,
+            certificate,
+        })
     }
 
     pub(crate) fn certificate(&self) -> &Certificate {
@@ -392,7 +398,9 @@ impl Link {
         if let Some(allowed) = basic.path_len_constraint
             && below > usize::from(allowed)
         {
-            return refused(format!("{below} CA certificates lie below it, its path length allows {allowed}"));
+            return refused(format!(
+                "{below} CA certificates lie below it, its path length allows {allowed}"
+            ));
         }
         // RFC 5280 §6.1.4 (n): "If a key usage extension is present, verify that the keyCertSign bit is set."
         if self.key_usage.as_ref().is_some_and(|usage| !usage.key_cert_sign()) {

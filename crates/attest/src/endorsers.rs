@@ -123,7 +123,8 @@ impl Endorsers {
 
     fn add(&mut self, file: &str, text: &str) -> Result<(), EndorserError> {
         for (number, der) in (1..).zip(certificates(file, text)?) {
-            let bad = |detail: String| EndorserError::BadCertificate { file: file.to_owned(), number, detail };
+            let bad =
+                |detail: String| EndorserError::BadCertificate { file: file.to_owned(), number, detail };
             if self.roots.len() + self.intermediates.len() >= MAX_CERTIFICATES {
                 return Err(EndorserError::TooMany { file: file.to_owned() });
             }

@@ -19,7 +19,9 @@ pub enum AppraisalError {
         endorser: String,
     },
     /// AT-0003, policy: the path ends at an issuer that is not pinned.
-    #[error("no pinned endorser issued {subject:?}, whose issuer is {issuer:?}; pin that maker's root if you trust it")]
+    #[error(
+        "no pinned endorser issued {subject:?}, whose issuer is {issuer:?}; pin that maker's root if you trust it"
+    )]
     UnknownEndorser {
         /// Subject of the last certificate found.
         subject: String,
@@ -63,7 +65,9 @@ pub enum AppraisalError {
         reason: String,
     },
     /// AT-0008, peer: an extension that must be understood is not.
-    #[error("the certificate of {subject:?} has the critical extension {oid}, which this verifier does not process")]
+    #[error(
+        "the certificate of {subject:?} has the critical extension {oid}, which this verifier does not process"
+    )]
     CriticalExtension {
         /// Whose certificate.
         subject: String,
@@ -149,7 +153,9 @@ pub enum AppraisalError {
         found: String,
     },
     /// AT-0017, peer: the challenge was not opened by the TPM that it was made for.
-    #[error("the activated secret is not the one in the challenge; the attestation key and the EK are not in one TPM")]
+    #[error(
+        "the activated secret is not the one in the challenge; the attestation key and the EK are not in one TPM"
+    )]
     NotActivated,
     /// AT-0018, bug or platform: the cryptographic library failed without a cause.
     #[error("the cryptographic library failed in {operation}")]

@@ -68,4 +68,6 @@ pub struct AttestedKey {
     pub key: PublicKey,
     /// Where the private half lives, basis `attested`.
     pub assurance: KeyAssurance,
+    /// The endorser whose root the evidence chains to, as the policy names it.
+    pub endorser: String,
 }

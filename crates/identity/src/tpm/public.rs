@@ -344,8 +344,10 @@ impl PublicArea {
         Some([&[4][..], &padded(x, size)?, &padded(y, size)?].concat())
     }
 
-    /// The public key as the DER `RSAPublicKey` or the uncompressed point: the bits of a `SubjectPublicKeyInfo`.
-    fn key_bits(&self) -> Option<Vec<u8>> {
+    /// The public key as the DER `RSAPublicKey` (RFC 8017 appendix A.1.1) or the uncompressed point on P-256 or P-384:
+    /// the bits of a `SubjectPublicKeyInfo`. Absent for other curves.
+    #[must_use]
+    pub fn subject_public_key(&self) -> Option<Vec<u8>> {
         match &self.key {
             KeyParameters::Ecc { .. } => self.ecc_point(),
             KeyParameters::Rsa { exponent, modulus, .. } => {
@@ -369,7 +371,7 @@ impl PublicArea {
         };
         let spki = SubjectPublicKeyInfoOwned {
             algorithm: x509_cert::spki::AlgorithmIdentifierOwned { oid, parameters: Some(parameters) },
-            subject_public_key: BitString::from_bytes(&self.key_bits()?).ok()?,
+            subject_public_key: BitString::from_bytes(&self.subject_public_key()?).ok()?,
         };
         spki.to_der().ok()
     }
@@ -385,7 +387,7 @@ impl PublicArea {
                 spki.algorithm.oid == EC_PUBLIC_KEY && named.is_some() && named == curve_oid(*curve)
             }
         };
-        let bits = self.key_bits();
+        let bits = self.subject_public_key();
         algorithm_agrees && bits.is_some() && bits.as_deref() == spki.subject_public_key.as_bytes()
     }
 }
