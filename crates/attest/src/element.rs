@@ -29,7 +29,7 @@ use touchmark_identity::timestamp::Timestamp;
 use x509_cert::Certificate;
 
 use crate::chain::{attribute_text, clean};
-use crate::{Appraised, AppraisalError, AttestedKey, ChainPurpose, Policy};
+use crate::{AppraisalError, Appraised, AttestedKey, ChainPurpose, Policy};
 
 /// Names in RFC 5280 appendix A.1 and X.520 §6.2.9.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -93,8 +93,10 @@ pub fn appraise(
     }
     let version = chip.applet_version(&evidence.applet_version)?;
     let provenance = provenance(&evidence.attributes)?;
-    let key = PublicKey::from_point(&evidence.data)
-        .map_err(|error| AppraisalError::Malformed { what: "the attested object", detail: error.to_string() })?;
+    let key = PublicKey::from_point(&evidence.data).map_err(|error| AppraisalError::Malformed {
+        what: "the attested object",
+        detail: error.to_string(),
+    })?;
 
     let assurance = KeyAssurance {
         storage: Storage::SecureElement,
@@ -105,9 +107,8 @@ pub fn appraise(
             vendor: cut(chip.vendor.as_ref().unwrap_or(&chain.endorser)),
             model: cut(&chip.model),
             firmware: version.map(|version| version.to_string()),
-            crypto_library: version.map(|AppletVersion { crypto_library: [major, minor], .. }| {
-                format!("{major}.{minor}")
-            }),
+            crypto_library: version
+                .map(|AppletVersion { crypto_library: [major, minor], .. }| format!("{major}.{minor}")),
         }),
         certification: None,
         counter_budget: None,

@@ -92,10 +92,7 @@ fn tbs_certificate(
 
     let hash = key.spki_sha256().0;
     let (key_id, _) = hash.split_at(20);
-    let root_key_id = match root.get::<SubjectKeyIdentifier>()? {
-        Some((_, SubjectKeyIdentifier(id))) => Some(id),
-        None => None,
-    };
+    let root_key_id = root.get::<SubjectKeyIdentifier>()?.map(|(_, SubjectKeyIdentifier(id))| id);
     let authority = AuthorityKeyIdentifier {
         key_identifier: root_key_id,
         authority_cert_issuer: None,

@@ -17,6 +17,8 @@ use crate::error::ElementError;
 use crate::fault::Fault;
 use crate::object::State;
 
+/// Name of the state file.
+const STATE: &str = "state";
 /// Format and version of the state file.
 const FORMAT: &str = "touchmark-element-state/1";
 /// No state is larger, in bytes: the memory limit of the element in hex, with room for structure.
@@ -43,7 +45,8 @@ impl StateDir {
 
     /// Takes the lock of a directory that holds a state, and reads it.
     pub(crate) fn open(dir: &Path) -> Result<(Self, State), ElementError> {
-        if !dir.is_dir() {
+        // Looked for before the lock is made, so that nothing is left in a directory that was named by mistake.
+        if matches!(dir.join(STATE).try_exists(), Ok(false)) {
             return Err(ElementError::Missing { path: dir.to_owned() });
         }
         let store = Self::lock(dir)?;
@@ -82,7 +85,7 @@ impl StateDir {
     }
 
     fn file(&self) -> PathBuf {
-        self.dir.join("state")
+        self.dir.join(STATE)
     }
 
     /// Makes the state durable. After an error nobody knows which of the two states a reader finds, so the caller has

@@ -1,4 +1,5 @@
 //! No command gives a private key away, and none makes the attestation key sign what a host chose.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers: a surprise is a panic")]
 
 use proptest::prelude::*;
 use touchmark_element::Element;

@@ -1,4 +1,5 @@
 //! What was answered is durable, and what is found after a loss of power is whole.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers: a surprise is a panic")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,4 +1,5 @@
 //! The element behind TCP: sessions apart, one card, and frames that lie close their own connection only.
+#![expect(clippy::unwrap_used, reason = "test helpers: a surprise is a panic")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,5 @@
 //! Plays the dialogues in `tests/transcripts`, and holds the documentation against the command table.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers: a surprise is a panic")]
 
 use std::fs;
 use std::path::Path;

@@ -67,7 +67,9 @@ pub struct ElementStore {
 
 impl std::fmt::Debug for ElementStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ElementStore").field("selected", &self.selected.map(hex::encode)).finish_non_exhaustive()
+        f.debug_struct("ElementStore")
+            .field("selected", &self.selected.map(hex::encode))
+            .finish_non_exhaustive()
     }
 }
 
@@ -210,11 +212,8 @@ impl ElementStore {
         while offset < size {
             let length = CHUNK_BYTES.min(size - offset);
             let what = Instruction::ReadObject;
-            let fields: [(u8, &[u8]); 3] = [
-                (TAG_1, &id.to_be_bytes()),
-                (TAG_2, &offset.to_be_bytes()),
-                (TAG_3, &length.to_be_bytes()),
-            ];
+            let fields: [(u8, &[u8]); 3] =
+                [(TAG_1, &id.to_be_bytes()), (TAG_2, &offset.to_be_bytes()), (TAG_3, &length.to_be_bytes())];
             let data = self.ask(what, &fields, Effect::Reads)?;
             let chunk = value(what, &data, TAG_1)?;
             if chunk.len() != usize::from(length) {
@@ -370,7 +369,8 @@ impl Attest for ElementStore {
         let response = self.ask(what, &fields, Effect::Reads)?;
         let field = |tag| value(what, &response, tag);
         let data = field(TAG_1)?;
-        let key = PublicKey::from_point(&data).map_err(|error| malformed(what.spec().name, error.to_string()))?;
+        let key =
+            PublicKey::from_point(&data).map_err(|error| malformed(what.spec().name, error.to_string()))?;
         let evidence = Evidence::Element(ElementEvidence {
             chip_certificate,
             chip_chain: Vec::new(),

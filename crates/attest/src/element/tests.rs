@@ -5,8 +5,8 @@ use std::path::Path;
 
 use touchmark_element::{Element, TEST_ROOT_CERTIFICATE_PEM};
 use touchmark_identity::apdu::se05x::{
-    AID, ATTESTATION_CERTIFICATE, ATTESTATION_KEY, CURVE_NIST_P256, ECDSA_SHA256, Instruction, Policy as ObjectPolicy,
-    TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, TAG_POLICY, rule,
+    AID, ATTESTATION_CERTIFICATE, ATTESTATION_KEY, CURVE_NIST_P256, ECDSA_SHA256, Instruction,
+    Policy as ObjectPolicy, TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, TAG_POLICY, rule,
 };
 use touchmark_identity::apdu::tlv::{self, Tlvs};
 use touchmark_identity::apdu::{Command, Response, StatusWord};
@@ -62,7 +62,8 @@ impl Host {
     }
 
     fn evidence(&mut self, id: u32) -> ElementEvidence {
-        let certificate = self.ask(Instruction::ReadObject, &[(TAG_1, &ATTESTATION_CERTIFICATE.to_be_bytes())]);
+        let certificate =
+            self.ask(Instruction::ReadObject, &[(TAG_1, &ATTESTATION_CERTIFICATE.to_be_bytes())]);
         let version = self.ask(Instruction::GetVersion, &[]);
         let read = self.ask(
             Instruction::ReadObjectAttested,
@@ -188,7 +189,10 @@ fn every_changed_byte_is_refused() {
             for mask in [0x01, 0x80] {
                 let mut bad = good.clone();
                 field(&mut bad)[at] ^= mask;
-                assert!(appraise(&bad, &nonce(), &trial(), now()).is_err(), "{name}, byte {at}, mask {mask:#x}");
+                assert!(
+                    appraise(&bad, &nonce(), &trial(), now()).is_err(),
+                    "{name}, byte {at}, mask {mask:#x}"
+                );
             }
         }
     }
@@ -267,7 +271,10 @@ fn a_generated_key_with_a_policy_is_accepted_an_imported_one_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::create(dir.path());
     let id = OBJECT.to_be_bytes();
-    host.ask(Instruction::WriteEcKeyPair, &[(TAG_POLICY, &policies), (TAG_1, &id), (TAG_2, &[CURVE_NIST_P256])]);
+    host.ask(
+        Instruction::WriteEcKeyPair,
+        &[(TAG_POLICY, &policies), (TAG_1, &id), (TAG_2, &[CURVE_NIST_P256])],
+    );
     let appraised = appraise(&host.evidence(OBJECT), &nonce(), &trial(), now()).unwrap();
     assert_eq!(appraised.value().assurance.provenance, Provenance::GeneratedOnChip);
 }
@@ -308,7 +315,10 @@ fn objects_that_are_no_key_pair_are_refused() {
     let mut host = Host::create(dir.path());
     let point = hex::decode(KNOWN_POINT).unwrap();
     let (public, file) = (0x1000_0004u32.to_be_bytes(), 0x1000_0008u32.to_be_bytes());
-    host.ask(Instruction::WriteEcPublicKey, &[(TAG_1, &public), (TAG_2, &[CURVE_NIST_P256]), (TAG_4, &point)]);
+    host.ask(
+        Instruction::WriteEcPublicKey,
+        &[(TAG_1, &public), (TAG_2, &[CURVE_NIST_P256]), (TAG_4, &point)],
+    );
     host.ask(Instruction::WriteBinary, &[(TAG_1, &file), (TAG_3, &[0, 65]), (TAG_4, &point)]);
     for id in [0x1000_0004, 0x1000_0008] {
         let wrong = refused(&host.evidence(id));

@@ -94,7 +94,9 @@ impl ElementStore {
         let label = self.read_binary(slots.label())?;
         let expected = encode(kind, name);
         let same = match (label.as_slice(), expected.as_slice()) {
-            ([format, number, active, rest @ ..], [f, n, _, r @ ..]) if (format, number, rest) == (f, n, r) => {
+            ([format, number, active, rest @ ..], [f, n, _, r @ ..])
+                if (format, number, rest) == (f, n, r) =>
+            {
                 Some(*active)
             }
             _ => None,
@@ -122,7 +124,10 @@ impl ElementStore {
         if !self.exists(slots.label())? {
             return Err(StoreError::Corrupt {
                 path: format!("object {:#010x} of the secure element", slots.first),
-                detail: format!("it has no label, so it is not the {} {name:?}; choose another name", kind.word()),
+                detail: format!(
+                    "it has no label, so it is not the {} {name:?}; choose another name",
+                    kind.word()
+                ),
             });
         }
         self.read_label(kind, name, slots)?;
@@ -159,11 +164,8 @@ impl ElementStore {
             Slot::First => 1,
             Slot::Second => 2,
         };
-        let fields: [(u8, &[u8]); 3] = [
-            (TAG_1, &slots.label().to_be_bytes()),
-            (TAG_2, &ACTIVE_AT.to_be_bytes()),
-            (TAG_4, &[active]),
-        ];
+        let fields: [(u8, &[u8]); 3] =
+            [(TAG_1, &slots.label().to_be_bytes()), (TAG_2, &ACTIVE_AT.to_be_bytes()), (TAG_4, &[active])];
         self.ask(Instruction::WriteBinary, &fields, Effect::Changes).map(drop)
     }
 }

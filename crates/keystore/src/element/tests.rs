@@ -26,7 +26,8 @@ fn in_process(dir: &Path) -> ElementStore {
 fn shared(dir: &Path) -> (Arc<Mutex<Element>>, ElementStore) {
     let element = Arc::new(Mutex::new(Element::create(dir, now()).unwrap()));
     let inside = Arc::clone(&element);
-    let store = ElementStore::new(Box::new(move |apdu: &[u8]| inside.lock().unwrap().transmit(apdu))).unwrap();
+    let store =
+        ElementStore::new(Box::new(move |apdu: &[u8]| inside.lock().unwrap().transmit(apdu))).unwrap();
     (element, store)
 }
 
@@ -39,7 +40,8 @@ struct Server {
 impl Server {
     fn start(dir: &Path, address: &str) -> Self {
         let element =
-            if dir.join("state").exists() { Element::open(dir) } else { Element::create(dir, now()) }.unwrap();
+            if dir.join("state").exists() { Element::open(dir) } else { Element::create(dir, now()) }
+                .unwrap();
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -101,14 +103,9 @@ fn evidence_is_what_the_chip_said() {
     assert_eq!(attributes.origin, Origin::INTERNAL);
     assert_eq!(evidence.chip_id, store.read_binary(UNIQUE_ID).unwrap());
     let chip = store.read_key(ATTESTATION_KEY).unwrap();
-    let signed = [
-        evidence.data,
-        evidence.attributes,
-        evidence.timestamp,
-        evidence.freshness,
-        evidence.chip_id,
-    ]
-    .concat();
+    let signed =
+        [evidence.data, evidence.attributes, evidence.timestamp, evidence.freshness, evidence.chip_id]
+            .concat();
     chip.verify(&signed, &evidence.signature).unwrap();
 }
 
@@ -190,7 +187,10 @@ fn an_object_is_replaced_as_a_whole() {
             drop(store);
             let mut store = in_process(dir.path());
             let found = store.read_object(&key("certificate")).unwrap();
-            assert!(found == old || found == new, "{fault} at write {write}: neither the old object nor the new");
+            assert!(
+                found == old || found == new,
+                "{fault} at write {write}: neither the old object nor the new"
+            );
             if done.is_ok() {
                 assert_eq!(found, new);
                 assert!(write > 3, "the fault never struck");
@@ -246,14 +246,20 @@ fn nobody_there_is_an_error_with_the_address() {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let refused = ElementStore::tcp(&address).unwrap_err();
-    assert!(matches!(&refused, StoreError::Unreachable { address: found, .. } if *found == address), "{refused:?}");
+    assert!(
+        matches!(&refused, StoreError::Unreachable { address: found, .. } if *found == address),
+        "{refused:?}"
+    );
 }
 
 #[test]
 fn answers_in_another_form_are_refused() {
     for answer in [&[0x90][..], &[0x90, 0x00], &[1, 2, 3, 0x90, 0x00], &[0x6A, 0x82], &[0x61, 0x10]] {
         let refused = ElementStore::new(Box::new(move |_: &[u8]| answer.to_vec())).unwrap_err();
-        assert!(matches!(refused, StoreError::Malformed { .. } | StoreError::Refused { code: 0x6A82, .. }), "{refused:?}");
+        assert!(
+            matches!(refused, StoreError::Malformed { .. } | StoreError::Refused { code: 0x6A82, .. }),
+            "{refused:?}"
+        );
     }
     // SELECT is answered well, everything else with the same bytes.
     for answer in ["9000", "41009000", "4101039000", "42010190009000", "6F00"] {

@@ -69,8 +69,8 @@ impl TcpTransport {
     }
 
     fn exchange(&mut self, apdu: &[u8]) -> io::Result<Vec<u8>> {
-        let length =
-            u16::try_from(apdu.len()).map_err(|_| io::Error::new(ErrorKind::InvalidInput, "the APDU is too long"))?;
+        let length = u16::try_from(apdu.len())
+            .map_err(|_| io::Error::new(ErrorKind::InvalidInput, "the APDU is too long"))?;
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connect()?,
