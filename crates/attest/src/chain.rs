@@ -4,6 +4,9 @@
 //! constraints are refused as extensions that are not processed; certificate policies are accepted, because no
 //! policy is asked for (RFC 5280 §6.1.1 (c) with any-policy).
 
+#[cfg(test)]
+mod tests;
+
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use der::asn1::{PrintableStringRef, Utf8StringRef};
 use der::oid::ObjectIdentifier;

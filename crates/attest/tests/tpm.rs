@@ -1,5 +1,7 @@
 //! The whole way of TPM evidence, with swtpm as the TPM: identity, activation, certification, appraisal.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test that calls them")]
+
 use touchmark_attest::tpm::{self, ActivatedAk, ClaimedIdentity};
 use touchmark_attest::{AppraisalError, Endorsers, Policy};
 use touchmark_identity::assurance::{Basis, Grade, Provenance, Storage};

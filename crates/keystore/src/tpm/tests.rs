@@ -3,7 +3,7 @@
 use touchmark_identity::evidence::{Evidence, Nonce};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::sha256;
-use touchmark_identity::tpm::PublicArea;
+use touchmark_identity::tpm::{Handle, PublicArea, Reader, Writer};
 use touchmark_testkit::swtpm::{EkKind, Swtpm, tpm2_tool};
 
 use super::names::{Kind, Place};
@@ -143,10 +143,37 @@ fn the_ek_is_found_and_agrees_with_the_tools() {
         }
         // The maker's template gives the maker's key, so the EK is found where nobody made it persistent.
         let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
-        let (_, made) = tpm
-            .create_primary(touchmark_identity::tpm::Handle::ENDORSEMENT, &template.public_area())
-            .unwrap();
+        let (_, made) = tpm.create_primary(Handle::ENDORSEMENT, &template.public_area()).unwrap();
         assert_eq!(made, PublicArea::from_bytes(&identity.ek_public).unwrap(), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_challenge_by_the_tools_is_opened() {
+    for kind in [EkKind::P384, EkKind::Rsa2048] {
+        let Some(swtpm) = Swtpm::start(kind) else { return };
+        let mut store = TpmStore::open(&swtpm.address).unwrap();
+        let identity = store.activate_credential().unwrap().endorsement_identity().unwrap();
+        let name = PublicArea::from_bytes(&identity.ak_public).unwrap().name().unwrap();
+        let mut public = Writer::new("TPM2B_PUBLIC");
+        public.sized(&identity.ek_public);
+        std::fs::write(swtpm.folder().join("ek.pub"), public.finish().unwrap()).unwrap();
+        std::fs::write(swtpm.folder().join("secret"), b"a secret of the tools").unwrap();
+        let name = name.to_string();
+        let arguments = ["-T", "none", "-u", "ek.pub", "-s", "secret", "-n", &name, "-o", "credential"];
+        if tpm2_tool(&swtpm, "tpm2_makecredential", &arguments).is_none() {
+            return;
+        }
+        // The tools' file: a magic number and a version, 4 bytes each, then both structures with their sizes.
+        let file = std::fs::read(swtpm.folder().join("credential")).unwrap();
+        let mut reader = Reader::new("the tools' file", &file);
+        assert_eq!((reader.u32().unwrap(), reader.u32().unwrap()), (0xbadc_c0de, 1));
+        let challenge = crate::CredentialChallenge {
+            credential_blob: reader.sized(1_024).unwrap().to_vec(),
+            encrypted_secret: reader.sized(1_024).unwrap().to_vec(),
+        };
+        let opened = store.activate_credential().unwrap().activate(&challenge).unwrap();
+        assert_eq!(opened.as_slice(), b"a secret of the tools", "{kind:?}");
     }
 }
 
@@ -167,16 +194,14 @@ fn nothing_stays_loaded_even_after_errors_and_leftovers_are_swept() {
     }
     let loaded = || {
         let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
-        [0x8000_0000u32, 0x0200_0000, 0x0300_0000]
-            .map(|first| tpm.handles_from(touchmark_identity::tpm::Handle(first)).unwrap().len())
+        [0x8000_0000u32, 0x0200_0000, 0x0300_0000].map(|first| tpm.handles_from(Handle(first)).unwrap().len())
     };
     assert_eq!(loaded(), [0, 0, 0]);
 
     // A process that died left all slots full.
     let leave = |_| {
         let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
-        tpm.create_primary(touchmark_identity::tpm::Handle::OWNER, &super::template::storage_primary())
-            .unwrap();
+        tpm.create_primary(Handle::OWNER, &super::template::storage_primary()).unwrap();
         tpm.forget_loaded();
     };
     (0..3).for_each(leave);
