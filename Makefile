@@ -1,0 +1,44 @@
+# Touchmark. One build profile (release) for everything, so that nothing is compiled twice.
+
+CARGO ?= cargo
+# Passed on to the demonstration: `make demo ARGS=--exit` ends by itself.
+ARGS ?=
+BINARY := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/touchmark
+
+.PHONY: help build demo test lint bench supply-chain clean-demo
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name says; do printf '%-14s %s\n' "$$name" "$$says"; done
+
+build: ## the one binary, target/release/touchmark
+	$(CARGO) build --release --locked -p touchmark-cli
+
+demo: ## the demonstration; ARGS=--exit ends by itself
+	@scripts/install-packages.sh demo
+	$(CARGO) build --release --locked -p touchmark-cli
+	$(BINARY) lab demo $(ARGS)
+
+# The tests come last, so that their summary line closes the output.
+test: export TOUCHMARK_REQUIRE_PEERS = 1
+test: ## everything that must hold: format, lints, documentation, tests
+	@scripts/install-packages.sh test
+	@$(MAKE) --no-print-directory lint
+	$(CARGO) test --release --doc --workspace --locked --quiet
+	@scripts/test.sh
+
+lint: ## format, clippy, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets --locked --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --locked --quiet
+
+bench: ## measured unit costs
+	$(CARGO) bench --locked -p touchmark-monitor --bench observe
+	$(CARGO) bench --locked -p touchmark-lab --bench search
+
+supply-chain: ## dependencies: duplicates, bans, licences, sources
+	@scripts/ensure-tool.sh cargo-deny
+	$(CARGO) deny --locked check bans licenses sources
+
+clean-demo: ## removes what the demonstration left
+	rm -rf demo-data

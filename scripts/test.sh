@@ -1,0 +1,11 @@
+#!/bin/sh
+# Runs all tests, with cargo-nextest where it can be had, else with cargo itself.
+set -eu
+cd "$(dirname "$0")/.."
+if scripts/ensure-tool.sh cargo-nextest; then
+    exec cargo nextest run --release --workspace --locked --no-fail-fast
+fi
+echo "cargo-nextest cannot be installed; using cargo test" >&2
+# Peers that share a machine's ports and memory run beside each other under nextest, which limits them; here one test
+# at a time does.
+exec cargo test --release --workspace --locked --no-fail-fast --lib --bins --tests -- --test-threads=1
