@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use touchmark_attest::tpm::{ActivatedAk, Pending};
+use touchmark_attest::tpm::{ActivatedAk, ClaimedIdentity, Pending};
 use touchmark_attest::{AppraisalError, Appraised, AttestedKey};
 use touchmark_identity::assurance::{KeyAssurance, Storage};
 use touchmark_identity::evidence::{Evidence, Nonce};
@@ -37,19 +37,6 @@ pub struct Ticket<'a> {
     pub device: &'a DeviceId,
     /// The one-time token that the operator gave it.
     pub token: &'a str,
-}
-
-/// A TPM's endorsement, as the device sends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endorsement {
-    /// EK certificate, DER.
-    pub ek_certificate: Vec<u8>,
-    /// Intermediate certificates, DER.
-    pub ek_chain: Vec<Vec<u8>>,
-    /// `TPMT_PUBLIC` of the EK.
-    pub ek_public: Vec<u8>,
-    /// `TPMT_PUBLIC` of the attestation key.
-    pub ak_public: Vec<u8>,
 }
 
 /// What a device gets at the beginning.
@@ -205,7 +192,7 @@ impl Authority {
         &mut self,
         ticket: &Ticket<'_>,
         claimed: Storage,
-        endorsement: Option<&Endorsement>,
+        endorsement: Option<&ClaimedIdentity>,
         now: Timestamp,
     ) -> Result<Begun, AuthorityError> {
         // A token that was spent still begins: a repeat after a lost answer ends in `finish`, which knows the key.
@@ -214,15 +201,7 @@ impl Authority {
         let (mut challenge, mut pending, mut refusal) = (None, None, None);
         if let Some(e) = endorsement {
             let secret = random::<32>()?;
-            match touchmark_attest::tpm::begin(
-                &e.ek_certificate,
-                &e.ek_chain,
-                &e.ek_public,
-                &e.ak_public,
-                &self.verifier,
-                now,
-                &secret,
-            ) {
+            match touchmark_attest::tpm::begin(e, &self.verifier, now, &secret) {
                 Ok((made, waiting)) => {
                     challenge = Some((made.credential_blob, made.encrypted_secret));
                     pending = Some(waiting);

@@ -71,6 +71,38 @@ pub fn certs_only(certificates: &[&[u8]]) -> Result<Vec<u8>, AuthorityError> {
     message.to_der().map_err(fail())
 }
 
+#[derive(Sequence)]
+struct CsrAttributes {
+    signature: ObjectIdentifier,
+    key: KeyAttribute,
+}
+
+#[derive(Sequence)]
+struct KeyAttribute {
+    key_type: ObjectIdentifier,
+    values: SetOfVec<ObjectIdentifier>,
+}
+
+/// What a request should hold: a P-256 key, signed with `ecdsa-with-SHA256`.
+///
+/// # Source
+/// RFC 7030 §4.5.2, `CsrAttrs ::= SEQUENCE SIZE (0..MAX) OF AttrOrOID`.
+///
+/// # Errors
+/// [`AuthorityError::Encoding`], which cannot happen for these constants.
+pub fn csr_attributes() -> Result<Vec<u8>, AuthorityError> {
+    let fail = || encoding("the CSR attributes");
+    let curve = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+    let attributes = CsrAttributes {
+        signature: crate::x509::ECDSA_WITH_SHA256,
+        key: KeyAttribute {
+            key_type: ObjectIdentifier::new_unwrap("1.2.840.10045.2.1"),
+            values: SetOfVec::try_from(vec![curve]).map_err(fail())?,
+        },
+    };
+    attributes.to_der().map_err(fail())
+}
+
 /// Base64 as an EST body.
 #[must_use]
 pub fn encode_body(der: &[u8], wrapping: Wrapping) -> String {
@@ -100,7 +132,7 @@ pub fn encode_body(der: &[u8], wrapping: Wrapping) -> String {
 /// What is wrong, in words.
 pub fn decode_body(body: &[u8]) -> Result<Vec<u8>, String> {
     // DER of a request starts with a SEQUENCE of more than 127 bytes, which no base64 text does.
-    if matches!(body, [0x30, 0x80.., ..]) {
+    if body.first() == Some(&0x30) && body.get(1).is_some_and(|length| *length >= 0x80) {
         return Ok(body.to_vec());
     }
     let text = std::str::from_utf8(body).map_err(|_| "the body is neither base64 nor DER".to_owned())?;

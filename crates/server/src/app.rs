@@ -1,0 +1,228 @@
+//! What the parts of the server share, and the acts that touch more than one of them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use touchmark_authority::registry::{CertificateRecord, DeviceStatus, KeyRecord};
+use touchmark_authority::{Authority, AuthorityError};
+use touchmark_identity::event::{AntiRollbackFloor, AssuranceSummary, Event, EventBody, IdentityRef, Registry};
+use touchmark_identity::finding::{Action, Certainty, Finding};
+use touchmark_identity::ids::DeviceId;
+use touchmark_identity::key::sha256;
+use touchmark_identity::timestamp::Timestamp;
+
+use crate::config::Config;
+use crate::error::ServerError;
+use crate::events::NewEvent;
+use crate::gate;
+use crate::keys::Custody;
+use crate::metrics::Metrics;
+use crate::watch::Watch;
+
+/// The source name of events that the registry itself gives.
+pub const REGISTRY_SOURCE: &str = "registry";
+
+/// Reads the clock. The server's only one.
+pub type Clock = fn() -> Timestamp;
+
+/// Everything that requests and tasks share.
+#[derive(Debug)]
+pub struct App {
+    /// The configuration.
+    pub config: Config,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The clock.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How the authority's keys are kept.
+    pub custody: Custody,
+    authority: Mutex<Authority>,
+    watch: Mutex<Watch>,
+}
+
+impl App {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        data: PathBuf,
+        clock: Clock,
+        custody: Custody,
+        authority: Authority,
+        watch: Watch,
+    ) -> Self {
+        Self {
+            config,
+            data,
+            clock,
+            metrics: Metrics::default(),
+            custody,
+            authority: Mutex::new(authority),
+            watch: Mutex::new(watch),
+        }
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The authority. A panic of another holder leaves it usable: what it had written is a whole transaction.
+    pub fn authority(&self) -> MutexGuard<'_, Authority> {
+        self.authority.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Event log and monitor. Never taken while holding the authority's lock is waited for by the same thread in the
+    /// other order: where both are needed, the authority's comes first.
+    pub fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs blocking work away from the threads that serve connections.
+    ///
+    /// # Errors
+    /// What the work returns; [`ServerError::TaskEnded`] when it panicked.
+    pub async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, ServerError> + Send + 'static,
+    ) -> Result<T, ServerError> {
+        let app = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&app)).await;
+        let result = done.map_err(|_| ServerError::TaskEnded { task: "request" })?;
+        result.inspect_err(|error| self.metrics.refused(error.code()))
+    }
+
+    /// Writes an event down, has it observed, and does what policy says about what was found.
+    ///
+    /// # Errors
+    /// [`ServerError::EventLog`] when it could not be written.
+    pub fn accept(&self, new: &NewEvent<'_>) -> Result<bool, ServerError> {
+        let accepted = self.watch().accept(new)?;
+        if accepted.new {
+            self.metrics.event(new.event.body.type_name());
+        }
+        for finding in &accepted.findings {
+            self.metrics.finding(finding.grade.as_str());
+            tracing::warn!(
+                id = %finding.id, kind = %finding.kind, grade = %finding.grade,
+                device = finding.device.as_deref().unwrap_or("-"), "{}", finding.says
+            );
+            if let Err(error) = self.respond(finding) {
+                tracing::error!(id = %finding.id, code = error.code(), "no response to the finding: {}", error.chain());
+            }
+        }
+        Ok(accepted.new)
+    }
+
+    /// Quarantine on a confirmed finding, where the operator turned that on.
+    fn respond(&self, finding: &Finding) -> Result<(), ServerError> {
+        let wanted = self.config.response.quarantine_on_confirmed
+            && finding.grade == Certainty::Confirmed
+            && finding.action == Action::Quarantine;
+        let (true, Some(name)) = (wanted, &finding.device) else { return Ok(()) };
+        let device = DeviceId::new(name).map_err(|e| ServerError::BadBody { detail: e.to_string() })?;
+        let status = self.authority().known(&device)?.status;
+        if status == DeviceStatus::Enrolled {
+            let reason = format!("finding {} ({})", finding.id, finding.kind);
+            self.authority().quarantine(&device, &reason, self.now())?;
+            self.after_change()?;
+        }
+        Ok(())
+    }
+
+    /// What follows an issuance: it is counted, and the monitor is told. The certificate stands whatever becomes of
+    /// that; what the monitor was not told now, it is told at the next change or start.
+    pub fn after_issue(&self) {
+        self.metrics.enrolled();
+        if let Err(error) = self.tell_monitor() {
+            tracing::error!(code = error.code(), "the monitor was not told of an issuance: {}", error.chain());
+        }
+    }
+
+    /// What follows every change in the registry: the monitor is told, and terminators are.
+    ///
+    /// # Errors
+    /// [`ServerError`] when the monitor cannot be told; the change itself stands.
+    pub fn after_change(&self) -> Result<(), ServerError> {
+        self.tell_monitor()?;
+        gate::publish(self)
+    }
+
+    /// Tells the monitor what the registry knows and the monitor does not: after each change, and at the start, so
+    /// that a crash between the two is made up for.
+    ///
+    /// # Errors
+    /// [`ServerError`] when registry or event log refuse.
+    pub fn tell_monitor(&self) -> Result<(), ServerError> {
+        let now = self.now();
+        let news = self.registry_events(now)?;
+        for event in news {
+            let spki = event.identity.spki_sha256.map(|s| s.to_string()).unwrap_or_default();
+            if self.watch().knows(&spki, &event.body) {
+                continue;
+            }
+            let device = event.identity.common_name.clone();
+            self.accept(&NewEvent { event: &event, device: device.as_deref(), continuity: None, place: None })?;
+        }
+        Ok(())
+    }
+
+    fn registry_events(&self, now: Timestamp) -> Result<Vec<Event>, ServerError> {
+        let mut authority = self.authority();
+        let keys = authority.registry().keys().map_err(AuthorityError::from)?;
+        let certificates = authority.registry().certificates("device", None).map_err(AuthorityError::from)?;
+        let devices = authority.registry().devices().map_err(AuthorityError::from)?;
+        let issuer = authority.issuing().certificate().certificate.tbs_certificate.subject.to_string();
+        drop(authority);
+        let mut events = Vec::with_capacity(keys.len());
+        for key in &keys {
+            let Some(device) = devices.iter().find(|d| d.id == key.device) else { continue };
+            let floor = self.config.anti_rollback.get(&device.device_type).copied();
+            let body = EventBody::Registry(Box::new(Registry {
+                device: key.device.to_string(),
+                device_type: Some(device.device_type.to_string()),
+                assurance: Some(AssuranceSummary::from(&key.assurance)),
+                home: None,
+                aliases: aliases(key, &certificates, &issuer),
+                anti_rollback_floor: floor.map(AntiRollbackFloor::SecurityVersion),
+                status: Some(device.status.to_string()),
+            }));
+            let identity = IdentityRef {
+                spki_sha256: Some(key.spki_sha256),
+                common_name: Some(key.device.to_string()),
+                ..IdentityRef::default()
+            };
+            let mut event = Event {
+                time: now,
+                received: None,
+                source: REGISTRY_SOURCE.to_owned(),
+                event_id: None,
+                identity,
+                body,
+            };
+            event.event_id = Some(hex::encode(sha256(event.to_line().as_bytes()).split_at(16).0));
+            events.push(event);
+        }
+        Ok(events)
+    }
+}
+
+/// The names under which terminators log the certificates of a key.
+fn aliases(key: &KeyRecord, certificates: &[CertificateRecord], issuer: &str) -> Vec<IdentityRef> {
+    certificates
+        .iter()
+        .filter(|c| c.spki_sha256 == key.spki_sha256 && c.der.is_some())
+        .map(|c| IdentityRef {
+            cert_sha256: c.cert_sha256.as_deref().and_then(|h| h.parse().ok()),
+            cert_sha1: c.cert_sha1.as_deref().and_then(|h| h.parse().ok()),
+            issuer_dn: Some(issuer.to_owned()),
+            serial: hex::encode(&c.serial).parse().ok(),
+            ..IdentityRef::default()
+        })
+        // A registry line names at most 32; the newest certificates come first.
+        .take(touchmark_identity::event::MAX_ALIASES)
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! The configuration: one TOML file, in which unknown keys are refused and every key has a default.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use touchmark_identity::ids::DeviceType;
+use touchmark_authority::Settings as AuthoritySettings;
+use touchmark_monitor::Settings as MonitorSettings;
+
+use crate::error::ServerError;
+
+/// Everything that an operator may choose.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: Listen,
+    /// The certification authority.
+    pub authority: AuthoritySettings,
+    /// Where the authority's keys are.
+    pub keys: Keys,
+    /// What the Verifier trusts.
+    pub attestation: Attestation,
+    /// The monitor.
+    pub monitor: MonitorSettings,
+    /// What follows from a finding without a person.
+    pub response: Response,
+    /// Logs of terminators, read as they grow.
+    pub source: Vec<Source>,
+    /// What terminators are told about revocation.
+    pub gate: Gate,
+    /// For each device type, the security version below which no firmware of the fleet may be. Default: none.
+    pub anti_rollback: BTreeMap<DeviceType, u64>,
+}
+
+/// The `[listen]` table. Port 0 takes a free port; the ready line says which.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// EST and attested enrolment, TLS. Default `127.0.0.1:8443`.
+    pub enrol: SocketAddr,
+    /// CRL, OCSP and CA certificates, plain HTTP as RFC 5280 §8 advises. Default `127.0.0.1:8080`.
+    pub public: SocketAddr,
+    /// Dashboard and metrics, plain HTTP for loopback or a proxy that authenticates. Default `127.0.0.1:8081`.
+    pub dashboard: SocketAddr,
+    /// Host names and addresses in the server's TLS certificate. Default `localhost` and the `enrol` address.
+    pub hosts: Vec<String>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            enrol: ([127, 0, 0, 1], 8443).into(),
+            public: ([127, 0, 0, 1], 8080).into(),
+            dashboard: ([127, 0, 0, 1], 8081).into(),
+            hosts: Vec::new(),
+        }
+    }
+}
+
+/// The `[keys]` table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// Address of the key store, such as `pkcs11:token=…?module-path=…&pin-source=file:…`. Default: a sealed key file
+    /// `ca-keys.toml` in the data directory.
+    pub store: Option<String>,
+    /// File with the passphrase of a sealed key file. Default: `ca-keys.passphrase` in the data directory, made at
+    /// the first start; whoever can read the data directory can then open the keys, and the server says so.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// The `[attestation]` table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Attestation {
+    /// Directory of pinned endorser roots, `*.pem`. Default: none, and no hardware claim is ever proven.
+    pub endorsers_dir: Option<PathBuf>,
+    /// Accepts evidence of virtual elements, whose TEST root's private key is public. Anybody can forge such evidence:
+    /// for trials alone. Default false.
+    pub dangerously_accept_test_endorsers: bool,
+}
+
+/// The `[response]` table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Response {
+    /// Quarantines a device on a confirmed finding that proposes it. Quarantine can be released; revocation always
+    /// needs a person. Default false.
+    pub quarantine_on_confirmed: bool,
+}
+
+/// A `[[source]]` table: a terminator's log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Its name in events and on the dashboard.
+    pub name: String,
+    /// The format; `nginx` is the log format that this repository ships.
+    pub format: SourceFormat,
+    /// The file. It may be missing at the start, grow, be rotated and be truncated.
+    pub path: PathBuf,
+}
+
+/// The format of a terminator's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceFormat {
+    /// nginx with the shipped log format.
+    Nginx,
+}
+
+/// The `[gate]` table: files for terminators that check certificates themselves.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gate {
+    /// Where the CA certificates are written, PEM, root and issuing. Default: nowhere.
+    pub ca_file: Option<PathBuf>,
+    /// Where the CRLs are written, PEM, at each change. Default: nowhere.
+    pub crl_file: Option<PathBuf>,
+    /// A command run after the CRL file was replaced, such as `["nginx", "-s", "reload"]`. Default: none.
+    pub on_change: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file; relative paths in it stay relative to the working directory.
+    ///
+    /// # Errors
+    /// [`ServerError::Config`], naming file, place and what is wrong.
+    pub fn read(path: &Path) -> Result<Self, ServerError> {
+        let wrong = |detail: String| ServerError::Config { path: path.display().to_string(), detail };
+        let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+        toml::from_str(&text).map_err(|e| wrong(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_empty_file_is_the_default() {
+        let config: Config = toml::from_str("").unwrap();
+        assert_eq!(config.listen.enrol.port(), 8443);
+        assert!(!config.attestation.dangerously_accept_test_endorsers);
+        assert!(!config.response.quarantine_on_confirmed);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_name() {
+        let error = toml::from_str::<Config>("[gate]\ncrl_flie = \"x\"").unwrap_err().to_string();
+        assert!(error.contains("crl_flie"), "{error}");
+    }
+}

@@ -1,0 +1,36 @@
+//! The control socket's one address.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::Request;
+use axum::routing::post;
+use axum::{Json, Router};
+
+use super::json;
+use crate::app::App;
+use crate::control::{Act, Outcome, execute};
+use crate::error::ServerError;
+
+/// The operator's acts.
+pub fn router() -> Router<Arc<App>> {
+    Router::new().route("/v1/act", post(act))
+}
+
+async fn act(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Json<Outcome>, ServerError> {
+    let act: Act = json(request).await?;
+    let outcome = app
+        .blocking(move |app| {
+            let outcome = execute(&mut app.authority(), &act, app.now())?;
+            if let Outcome::Changed { dry_run: false, .. } = outcome {
+                // The act stands whatever follows; what cannot be told now is told at the next change.
+                if let Err(error) = app.after_change() {
+                    tracing::error!(code = error.code(), "after {act:?}: {}", error.chain());
+                }
+            }
+            Ok(outcome)
+        })
+        .await?;
+    Ok(Json(outcome))
+}

@@ -1,0 +1,150 @@
+//! Accept loops: TCP, TLS and Unix sockets, each connection in a task of its own, bounded in number and time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::app::App;
+use crate::tls;
+
+/// No listener serves more connections than this at a time.
+const MAX_CONNECTIONS: usize = 2_048;
+/// A client has this long for its TLS handshake, and for the head of each request.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// A connection lives at most this long.
+const MAX_LIFE: Duration = Duration::from_secs(3_600);
+/// How long to wait after `accept` failed, for instance because no file descriptor was free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The certificate that the client authenticated with, DER, as a request extension. It chains to the root; whether it
+/// is still good is not known here.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate(pub Vec<u8>);
+
+/// Turns true when the server is to stop.
+pub type Stop = watch::Receiver<bool>;
+
+async fn stopped(stop: &mut Stop) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _gone = stop.wait_for(|stop| *stop).await;
+}
+
+/// Serves plain HTTP.
+pub async fn tcp(listener: TcpListener, router: Router, mut stop: Stop) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (router, stop) = (router.clone(), stop.clone());
+        tokio::spawn(async move {
+            connection(stream, router, None, stop).await;
+            drop(place);
+        });
+    }
+}
+
+/// Serves HTTP over TLS; a client certificate travels with each request.
+pub async fn tls(listener: TcpListener, config: Arc<ServerConfig>, app: Arc<App>, router: Router, mut stop: Stop) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let acceptor = TlsAcceptor::from(config);
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => return,
+        };
+        let Ok((stream, from)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (acceptor, router, stop, app) = (acceptor.clone(), router.clone(), stop.clone(), Arc::clone(&app));
+        tokio::spawn(async move {
+            match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let certificates = stream.get_ref().1.peer_certificates();
+                    let leaf = certificates.and_then(<[CertificateDer<'_>]>::first);
+                    let leaf = leaf.map(|der| ClientCertificate(der.as_ref().to_vec()));
+                    connection(stream, router, leaf, stop).await;
+                }
+                Ok(Err(error)) => {
+                    let cause = tls::cause(&error);
+                    app.metrics.tls_failed(cause);
+                    tracing::info!(%from, cause, "TLS handshake failed: {error}");
+                }
+                Err(_) => app.metrics.tls_failed("timeout"),
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Serves HTTP over a Unix socket.
+pub async fn unix(listener: UnixListener, router: Router, mut stop: Stop) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped(&mut stop) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (router, stop) = (router.clone(), stop.clone());
+        tokio::spawn(async move {
+            connection(stream, router, None, stop).await;
+            drop(place);
+        });
+    }
+}
+
+async fn connection<S>(stream: S, router: Router, certificate: Option<ClientCertificate>, mut stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = router.map_request(move |mut request: Request<hyper::body::Incoming>| {
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        request.map(Body::new)
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(served);
+    let mut ending = false;
+    let limit = tokio::time::sleep(MAX_LIFE);
+    tokio::pin!(limit);
+    loop {
+        tokio::select! {
+            // What goes wrong on one connection is the client's to notice.
+            _ended = served.as_mut() => return,
+            () = stopped(&mut stop), if !ending => {
+                ending = true;
+                served.as_mut().graceful_shutdown();
+            }
+            () = limit.as_mut() => return,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The TLS side of the enrolment listener: the server's certificate from its own authority, client certificates from
+//! the same, offered and not required.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
+use touchmark_identity::key::PublicKey;
+
+use crate::app::App;
+use crate::error::ServerError;
+
+/// The server's present certificate, replaced while it runs.
+#[derive(Debug)]
+pub struct CurrentCertificate(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for CurrentCertificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> ServerError {
+    ServerError::Tls { detail: error.to_string() }
+}
+
+/// Makes a key that lives in this process alone, and a certificate for it.
+fn certified_key(app: &App) -> Result<CertifiedKey, ServerError> {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
+    let public = PublicKey::from_point(pair.public_key().as_ref()).map_err(failed)?;
+    let pkcs8 = pair.to_pkcs8v1().map_err(failed)?;
+    let mut hosts = app.config.listen.hosts.clone();
+    if hosts.is_empty() {
+        hosts = vec!["localhost".to_owned(), app.config.listen.enrol.ip().to_string()];
+    }
+    let mut authority = app.authority();
+    let leaf = authority.issue_server(&hosts, &public, app.now())?;
+    let issuing = authority.issuing().certificate().der.clone();
+    drop(authority);
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8.as_ref().to_vec()));
+    let key = rustls::crypto::aws_lc_rs::sign::any_ecdsa_type(&key).map_err(failed)?;
+    Ok(CertifiedKey::new(vec![CertificateDer::from(leaf.der), CertificateDer::from(issuing)], key))
+}
+
+impl CurrentCertificate {
+    /// Issues the first certificate.
+    ///
+    /// # Errors
+    /// [`ServerError`] when the authority or TLS library fails.
+    pub fn new(app: &App) -> Result<Arc<Self>, ServerError> {
+        Ok(Arc::new(Self(RwLock::new(Arc::new(certified_key(app)?)))))
+    }
+
+    /// Replaces the certificate by a new one.
+    ///
+    /// # Errors
+    /// As [`CurrentCertificate::new`]; the old certificate stays then.
+    pub fn renew(&self, app: &App) -> Result<(), ServerError> {
+        let fresh = Arc::new(certified_key(app)?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}
+
+/// The configuration of the enrolment listener. A client certificate that is sent must chain to this authority's
+/// root; whether it is still good is the registry's to say, for each request.
+///
+/// # Errors
+/// [`ServerError::Tls`] when the library refuses.
+pub fn server_config(app: &App, current: Arc<CurrentCertificate>) -> Result<Arc<ServerConfig>, ServerError> {
+    let mut roots = RootCertStore::empty();
+    let root = app.authority().root().certificate().der.clone();
+    roots.add(CertificateDer::from(root)).map_err(failed)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(failed)?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(current);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A bounded word for why a handshake failed.
+#[must_use]
+pub fn cause(error: &std::io::Error) -> &'static str {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(reason)) => match reason {
+            rustls::CertificateError::UnknownIssuer => "unknown-ca",
+            rustls::CertificateError::Expired | rustls::CertificateError::ExpiredContext { .. } => "expired",
+            _ => "bad-client-certificate",
+        },
+        Some(rustls::Error::AlertReceived(_)) => "alert-from-client",
+        Some(rustls::Error::PeerIncompatible(_)) => "peer-incompatible",
+        Some(rustls::Error::PeerMisbehaved(_) | rustls::Error::InvalidMessage(_)) => "not-tls",
+        Some(_) => "other",
+        None => "connection-lost",
+    }
+}
