@@ -42,7 +42,7 @@ const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.
 const CERTIFICATE_POLICIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.32");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
-/// `tcg-kp-EKCertificate` (TCG EK Credential Profile, §3.2.15).
+/// `tcg-kp-EKCertificate` (TCG EK Credential Profile 2.4, §3).
 const EK_CERTIFICATE_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.8.1");
 
 /// Names in RFC 8017 appendix A.2.4 and RFC 5758 §3.2.
@@ -421,7 +421,7 @@ impl Link {
         }
         // RFC 5280 §4.2.1.3: "The key usage extension defines the purpose (e.g., encipherment, signature, certificate
         // signing) of the key contained in the certificate."
-        // TCG EK Credential Profile §3.2.11: keyEncipherment for RSA keys, keyAgreement for ECC keys.
+        // TCG EK Credential Profile 2.4, §3: keyEncipherment for RSA keys, keyAgreement for ECC keys.
         let usage = self.key_usage.as_ref();
         match purpose {
             ChainPurpose::TpmEndorsement => {

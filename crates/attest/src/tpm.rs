@@ -38,7 +38,7 @@ use crate::error::AppraisalError;
 use crate::{Appraised, AttestedKey};
 
 /// TPM manufacturer, model and version in the subject alternative name of an EK certificate (TCG EK Credential
-/// Profile 2.4, §3.1.2).
+/// Profile 2.4, §3).
 const TPM_MANUFACTURER: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("2.23.133.2.1");
 const TPM_MODEL: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("2.23.133.2.2");
 const TPM_VERSION: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("2.23.133.2.3");
@@ -245,7 +245,7 @@ pub fn appraise(
     }
 
     verify_statement(&ak_public, &evidence.certify_info, &evidence.signature)?;
-    // Part 1, §31.1: a restricted key signs a digest only if the TPM made it over a structure that begins with
+    // Part 1, on attestation: a restricted key signs a digest only if the TPM made it over a structure that begins with
     // TPM_GENERATED_VALUE, so what is signed by it and begins so is the TPM's word. `Attest::from_bytes` checks it.
     let statement =
         Attest::from_bytes(&evidence.certify_info).map_err(|cause| format_error("TPMS_ATTEST", &cause))?;
@@ -256,7 +256,7 @@ pub fn appraise(
             found: statement.kind().to_string(),
         });
     };
-    // Part 2, §10.12.8: extraData is "external information supplied by caller", here the Verifier's nonce.
+    // Part 2, §10.12: extraData is "external information supplied by caller", here the Verifier's nonce.
     if statement.extra_data != nonce.bytes() {
         return Err(AppraisalError::NotFresh {
             expected: hex::encode(nonce.bytes()),
@@ -337,13 +337,13 @@ fn forbid(
     }
 }
 
-/// Part 2, §8.3.3.2 (fixedTPM): "The hierarchy of the object, as indicated by its Qualified Name, may not change."
+/// Part 2, §8.3 (fixedTPM): "The hierarchy of the object, as indicated by its Qualified Name, may not change."
 const FIXED_TPM: (ObjectAttributes, &str, &str) =
     (ObjectAttributes::FIXED_TPM, "fixedTPM", "it may be copied to another TPM together with its parent");
-/// Part 2, §8.3.3.4 (fixedParent): "The parent of the object may not change."
+/// Part 2, §8.3 (fixedParent): "The parent of the object may not change."
 const FIXED_PARENT: (ObjectAttributes, &str, &str) =
     (ObjectAttributes::FIXED_PARENT, "fixedParent", "it may be duplicated out of this TPM");
-/// Part 2, §8.3.3.5 (sensitiveDataOrigin): "Indicates that, when the object was created with TPM2_Create() or
+/// Part 2, §8.3 (sensitiveDataOrigin): "Indicates that, when the object was created with TPM2_Create() or
 /// TPM2_CreatePrimary(), the TPM generated all of the sensitive data other than the authValue."
 const SENSITIVE_DATA_ORIGIN: (ObjectAttributes, &str, &str) =
     (ObjectAttributes::SENSITIVE_DATA_ORIGIN, "sensitiveDataOrigin", "it was made outside of the TPM");
@@ -372,7 +372,7 @@ fn check_ak(ak: &PublicArea) -> Result<(), AppraisalError> {
             FIXED_TPM,
             FIXED_PARENT,
             SENSITIVE_DATA_ORIGIN,
-            // Part 2, §8.3.3.10 (restricted): "Key usage is restricted to manipulate structures of known format".
+            // Part 2, §8.3 (restricted): "Key usage is restricted to manipulate structures of known format".
             (ObjectAttributes::RESTRICTED, "restricted", "it signs statements that no TPM made"),
             (ObjectAttributes::SIGN, "sign", "it cannot sign"),
         ],
@@ -383,7 +383,7 @@ fn check_ak(ak: &PublicArea) -> Result<(), AppraisalError> {
 /// Whether the key may leave the TPM, and where it was made.
 fn check_key(key: &PublicArea) -> Result<Provenance, AppraisalError> {
     require(KEY, key, &[FIXED_TPM, FIXED_PARENT, (ObjectAttributes::SIGN, "sign", "it cannot sign")])?;
-    // Part 2, §8.3.3.9 (encryptedDuplication): it has a meaning for keys that may be duplicated alone.
+    // Part 2, §8.3 (encryptedDuplication): it has a meaning for keys that may be duplicated alone.
     let duplication =
         (ObjectAttributes::ENCRYPTED_DUPLICATION, "encryptedDuplication", "it is made to be duplicated");
     forbid(KEY, key, &[duplication])?;
@@ -432,8 +432,8 @@ fn verify_statement(ak: &PublicArea, statement: &[u8], signature: &[u8]) -> Resu
 }
 
 /// The firmware version in the statement, as two hexadecimal numbers, where the TPM states it plainly: for a signer
-/// that is a primary key of the endorsement hierarchy (part 1, §36.7: elsewhere it is obfuscated). Such a signer has a
-/// qualified name over the handle of that hierarchy (part 1, §26.5).
+/// that is a primary key of the endorsement hierarchy (part 1, on attestation: elsewhere it is obfuscated). Such a signer has a
+/// qualified name over the handle of that hierarchy (part 1, on qualified names).
 fn plain_firmware(statement: &Attest, ak: &PublicArea, ak_name: &Name) -> Option<String> {
     let path = [&Handle::ENDORSEMENT.0.to_be_bytes()[..], &ak_name.0].concat();
     let digest = tpm::hash(ak.name_alg, &path).ok()?;

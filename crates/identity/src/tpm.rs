@@ -1,7 +1,7 @@
 //! TPM 2.0 structures as bytes: what a device's TPM and the Verifier both read and write. No I/O.
 //!
 //! The source is the TCG TPM 2.0 Library Specification, Family 2.0, Revision 01.59; "part 2" below is its part
-//! "Structures", part 1 is "Architecture". All integers are big-endian (part 1, §5.2); variable-size bytes carry a
+//! "Structures", part 1 is "Architecture". All integers are big-endian (part 2, §5); variable-size bytes carry a
 //! 16-bit size in front (`TPM2B_...`, part 2, §10.4).
 //!
 //! - [`wire`]: a bounded reader and a writer.

@@ -24,7 +24,7 @@
 //! The passwords of all hierarchies and of all objects are empty, as the TPM's maker delivers them: whoever may talk
 //! to the TPM may use its keys. Whoever holds owner authorisation may remove a key, and may undefine a counter's or
 //! ratchet's index. A counter that is defined again continues above all values that any counter of this TPM ever had
-//! (part 1, §37.2.4); a ratchet begins at 0 again.
+//! (part 1, on NV counters); a ratchet begins at 0 again.
 
 mod command;
 mod connection;

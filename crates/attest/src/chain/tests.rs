@@ -6,6 +6,7 @@ use der::asn1::{BitString, OctetString, UtcTime};
 use der::flagset::FlagSet;
 use der::{DateTime, Encode, EncodePem, pem::LineEnding};
 use proptest::prelude::*;
+use std::slice::from_ref;
 use std::str::FromStr;
 use x509_cert::TbsCertificate;
 use x509_cert::ext::Extension;
@@ -143,7 +144,7 @@ impl Three {
     }
 
     fn verify(&self) -> Result<VerifiedChain, AppraisalError> {
-        pinned(&[&self.root_der]).verify_chain(&self.leaf_der, &[self.middle_der.clone()], now(), EK_LEAF)
+        pinned(&[&self.root_der]).verify_chain(&self.leaf_der, from_ref(&self.middle_der), now(), EK_LEAF)
     }
 }
 
@@ -190,11 +191,11 @@ fn a_root_of_the_same_name_with_another_key_is_refused() {
     let three = Three::good();
     let impostor = Party::new("Root");
     let policy = pinned(&[&issue(&impostor, &impostor, ca_extensions())]);
-    let refused = policy.verify_chain(&three.leaf_der, &[three.middle_der.clone()], now(), EK_LEAF);
+    let refused = policy.verify_chain(&three.leaf_der, from_ref(&three.middle_der), now(), EK_LEAF);
     assert!(matches!(refused, Err(AppraisalError::BadSignature { .. })), "{refused:?}");
     // Beside the right root the impostor does no harm.
     let policy = pinned(&[&issue(&impostor, &impostor, ca_extensions()), &three.root_der]);
-    policy.verify_chain(&three.leaf_der, &[three.middle_der.clone()], now(), EK_LEAF).unwrap();
+    policy.verify_chain(&three.leaf_der, from_ref(&three.middle_der), now(), EK_LEAF).unwrap();
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn certificates_count_within_their_validity_alone() {
     let three = Three::good();
     let policy = pinned(&[&three.root_der]);
     let verify =
-        |moment| policy.verify_chain(&three.leaf_der, &[three.middle_der.clone()], at(moment), EK_LEAF);
+        |moment| policy.verify_chain(&three.leaf_der, from_ref(&three.middle_der), at(moment), EK_LEAF);
     assert!(verify("2020-01-01T00:00:00Z").is_ok());
     assert!(verify("2040-01-01T00:00:00Z").is_ok());
     for outside in ["2019-12-31T23:59:59Z", "2040-01-01T00:00:01Z"] {
@@ -324,7 +325,7 @@ fn a_certificate_for_something_else_is_refused() {
     let three = Three::with(ca_extensions(), ca_extensions(), vec![usage(KeyUsages::DigitalSignature)]);
     let policy = pinned(&[&three.root_der]);
     let element = |leaf: &[u8]| {
-        policy.verify_chain(leaf, &[three.middle_der.clone()], now(), ChainPurpose::ElementAttestation)
+        policy.verify_chain(leaf, from_ref(&three.middle_der), now(), ChainPurpose::ElementAttestation)
     };
     element(&three.leaf_der).unwrap();
     let refused = element(&issue(&three.leaf, &three.middle, vec![usage(KeyUsages::KeyAgreement)]));
@@ -338,7 +339,7 @@ fn the_signed_and_the_outer_algorithm_agree() {
         tbs.signature.oid = ECDSA_WITH_SHA384;
     });
     let refused =
-        pinned(&[&three.root_der]).verify_chain(&other, &[three.middle_der.clone()], now(), EK_LEAF);
+        pinned(&[&three.root_der]).verify_chain(&other, from_ref(&three.middle_der), now(), EK_LEAF);
     assert!(matches!(refused, Err(AppraisalError::Malformed { .. })), "{refused:?}");
 }
 
@@ -349,10 +350,10 @@ fn every_changed_bit_of_a_certificate_is_refused() {
     for at in 0..three.leaf_der.len() {
         let mut changed = three.leaf_der.clone();
         changed[at] ^= 1;
-        let verified = policy.verify_chain(&changed, &[three.middle_der.clone()], now(), EK_LEAF);
+        let verified = policy.verify_chain(&changed, from_ref(&three.middle_der), now(), EK_LEAF);
         assert!(verified.is_err(), "byte {at}");
         let truncated =
-            policy.verify_chain(&three.leaf_der[..at], &[three.middle_der.clone()], now(), EK_LEAF);
+            policy.verify_chain(&three.leaf_der[..at], from_ref(&three.middle_der), now(), EK_LEAF);
         assert!(truncated.is_err(), "{at} bytes");
     }
 }

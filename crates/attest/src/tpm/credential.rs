@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 use super::{Challenge, EK, format_error};
 use crate::error::AppraisalError;
 
-/// The label of a seed that protects a credential; on the wire with a zero byte at its end (part 1, §24.4 and B.10.3).
+/// The label of a seed that protects a credential; on the wire with a zero byte at its end (part 1, §24 and B.10.3).
 const IDENTITY: &[u8] = b"IDENTITY\0";
-/// Labels of the keys that come from the seed (part 1, §24.4 and §24.5), without their zero byte.
+/// Labels of the keys that come from the seed (part 1, §24), without their zero byte.
 const STORAGE: &[u8] = b"STORAGE";
 const INTEGRITY: &[u8] = b"INTEGRITY";
 
@@ -58,7 +58,7 @@ pub(super) fn make(
     Ok(Challenge { credential_blob, encrypted_secret })
 }
 
-/// Part 1, §24.4 and §24.5: the secret encrypted under a key from the seed and the Name, and an HMAC over it and the
+/// Part 1, §24: the secret encrypted under a key from the seed and the Name, and an HMAC over it and the
 /// Name.
 fn protect(
     ek: &PublicArea,
@@ -89,7 +89,7 @@ fn protect(
 
     let key = kdfa(mac, seed, STORAGE, &name.0, key_bytes)?;
     let key = UnboundCipherKey::new(cipher, &key).map_err(|_| crypto("preparing an AES key"))?;
-    // The vector of zeros is the specification's (part 1, §24.4); it is safe because the key is used once.
+    // The vector of zeros is the specification's (part 1, §24); it is safe because the key is used once.
     let vector = EncryptionContext::Iv128(FixedLength::from([0; 16]));
     EncryptingKey::cfb128(key)
         .and_then(|key| key.less_safe_encrypt(&mut protected, vector))
@@ -100,7 +100,7 @@ fn protect(
     context.update(&protected);
     context.update(&name.0);
 
-    // TPMS_ID_OBJECT (part 2, §12.4.1): the HMAC, and the encrypted secret without a size of its own.
+    // TPMS_ID_OBJECT (part 2, §12.4): the HMAC, and the encrypted secret without a size of its own.
     let mut blob = Writer::new("TPMS_ID_OBJECT");
     blob.sized(context.sign().as_ref()).bytes(&protected);
     blob.finish().map_err(wrong)
@@ -146,7 +146,7 @@ fn encrypt_seed(ek: &PublicArea, seed: &[u8]) -> Result<Vec<u8>, AppraisalError>
     Ok(encrypted)
 }
 
-/// Part 1, C.6.1 and §11.4.10.3, KDFe: one-pass Diffie-Hellman with an ephemeral key. Gives the seed, and the ephemeral
+/// Part 1, annex C and §11.4.10.3, KDFe: one-pass Diffie-Hellman with an ephemeral key. Gives the seed, and the ephemeral
 /// key's point as `TPMS_ECC_POINT`.
 fn agree_on_seed(ek: &PublicArea, bytes: usize) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), AppraisalError> {
     let KeyParameters::Ecc { curve, .. } = &ek.key else { return Err(crypto("choosing an agreement")) };

@@ -1,4 +1,4 @@
-//! `TPMS_ATTEST` (part 2, §10.12.8): the statement that an attestation key signs.
+//! `TPMS_ATTEST` (part 2, §10.12): the statement that an attestation key signs.
 
 use super::constants::{AlgorithmId, StructureTag, TPM_GENERATED_VALUE};
 use super::public::Name;
@@ -6,16 +6,16 @@ use super::wire::{Reader, TpmFormatError, Writer};
 
 /// The largest Name, in bytes: an algorithm number and a SHA-512.
 const MAX_NAME_BYTES: usize = 66;
-/// The largest `TPM2B_DATA`, in bytes: a `TPMT_HA` with SHA-512 (part 2, §10.4.3).
+/// The largest `TPM2B_DATA`, in bytes: a `TPMT_HA` with SHA-512 (part 2, §10.4).
 const MAX_DATA_BYTES: usize = 66;
 /// The largest digest, in bytes.
 const MAX_DIGEST_BYTES: usize = 64;
-/// The most PCR banks in a selection (part 2, §10.9.6, `HASH_COUNT` of the reference implementation).
+/// The most PCR banks in a selection (part 2, §10.9, `HASH_COUNT` of the reference implementation).
 const MAX_BANKS: u32 = 16;
 /// The largest statement that is read, in bytes.
 const MAX_ATTEST_BYTES: usize = 1024;
 
-/// `TPMS_CLOCK_INFO` (part 2, §10.11.1).
+/// `TPMS_CLOCK_INFO` (part 2, §10.11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockInfo {
     /// Milliseconds that the TPM has been powered.
@@ -28,7 +28,7 @@ pub struct ClockInfo {
     pub safe: bool,
 }
 
-/// `TPMS_PCR_SELECTION` (part 2, §10.6.1).
+/// `TPMS_PCR_SELECTION` (part 2, §10.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PcrSelection {
     /// The bank.
@@ -37,7 +37,7 @@ pub struct PcrSelection {
     pub bitmap: Vec<u8>,
 }
 
-/// What a statement is about (`TPMU_ATTEST`, part 2, §10.12.7).
+/// What a statement is about (`TPMU_ATTEST`, part 2, §10.12).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attested {
     /// `TPMS_CERTIFY_INFO`: an object with this Name is loaded in the TPM.

@@ -19,7 +19,7 @@ const MAX_DIGEST_BYTES: usize = 64;
 const MAX_RSA_BYTES: usize = 512;
 /// The largest coordinate that is read, in bytes (P-521).
 const MAX_COORDINATE_BYTES: usize = 66;
-/// The exponent that 0 stands for (part 2, §12.2.3.5: "if zero, the exponent is the default of 2^16 + 1").
+/// The exponent that 0 stands for (part 2, §12.2.3: zero stands for the default of 2^16 + 1).
 const DEFAULT_EXPONENT: u32 = 65_537;
 
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -304,7 +304,7 @@ impl PublicArea {
         writer.finish()
     }
 
-    /// The Name (part 1, §16, equation for entities with a public area): nameAlg and the hash of the public area.
+    /// The Name (part 1, §16): nameAlg and the hash of the public area.
     ///
     /// # Errors
     /// [`TpmFormatError::Unsupported`] when nameAlg is neither SHA-256 nor SHA-384.

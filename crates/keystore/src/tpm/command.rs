@@ -73,7 +73,7 @@ pub(super) enum Authorisation {
 }
 
 impl Authorisation {
-    /// `TPMS_AUTH_COMMAND` (part 2, §10.13.2): session, nonce, attributes, HMAC or password.
+    /// `TPMS_AUTH_COMMAND` (part 2, §10.13): session, nonce, attributes, HMAC or password.
     fn write(self, writer: &mut Writer) {
         let session = match self {
             Self::EmptyPassword => Handle::PASSWORD_SESSION,
@@ -166,7 +166,7 @@ pub(super) fn decode(spec: Spec, response: &[u8]) -> Result<Answer, TpmFormatErr
         let size = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
         let parameters = reader.bytes(size)?.to_vec();
         for _ in 0..spec.authorisations {
-            // TPMS_AUTH_RESPONSE (part 2, §10.13.3): nonce, attributes, HMAC. A password session has nothing to check.
+            // TPMS_AUTH_RESPONSE (part 2, §10.13): nonce, attributes, HMAC. A password session has nothing to check.
             reader.sized(64)?;
             reader.u8()?;
             reader.sized(64)?;
@@ -182,6 +182,11 @@ pub(super) fn decode(spec: Spec, response: &[u8]) -> Result<Answer, TpmFormatErr
 /// The error for a response that is not what part 3 says.
 pub(super) fn malformed(spec: Spec, cause: &TpmFormatError) -> StoreError {
     StoreError::Malformed { part: PART, command: spec.name, detail: cause.to_string() }
+}
+
+/// The error for a command that cannot be written, because something in it has no room.
+pub(super) fn unsendable(spec: Spec, cause: &TpmFormatError) -> StoreError {
+    StoreError::Exhausted { what: "room in one command", detail: format!("{}: {cause}", spec.name) }
 }
 
 /// The error for a response code.

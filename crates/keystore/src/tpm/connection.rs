@@ -105,7 +105,7 @@ impl Connection {
         parameters: &[u8],
     ) -> Result<Answer, StoreError> {
         let bytes = command::encode(spec, handles, authorisations, parameters)
-            .map_err(|cause| command::malformed(spec, &cause))?;
+            .map_err(|cause| command::unsendable(spec, &cause))?;
         let response = self.transport.exchange(&bytes).map_err(|source| {
             self.broken = true;
             self.address.unreachable(source)
@@ -289,7 +289,7 @@ impl Connection {
         let spec = command::SIGN;
         let mut parameters = Writer::new(spec.name);
         parameters.sized(digest).u16(AlgorithmId::ECDSA.0).u16(AlgorithmId::SHA256.0);
-        // The null ticket (part 2, §10.7.2): nobody vouches for the digest, and an unrestricted key needs no voucher.
+        // The null ticket (part 2, §10.7): nobody vouches for the digest, and an unrestricted key needs no voucher.
         parameters.u16(touchmark_identity::tpm::StructureTag::HASHCHECK.0).u32(Handle::NULL.0).sized(&[]);
         let parameters = finish(spec, parameters)?;
         let response = self.run(spec, &[key], &[Authorisation::EmptyPassword], &parameters)?;
@@ -331,7 +331,7 @@ impl Connection {
         let both = [Authorisation::EmptyPassword, ek_authorisation];
         let response = self.run(spec, &[activated, ek], &both, &parameters)?;
         if let Authorisation::Policy(session) = ek_authorisation {
-            // The session ended with the command (part 1, §19.6.5: continueSession is clear).
+            // The session ended with the command (part 1, §19: continueSession is clear).
             self.loaded.retain(|loaded| *loaded != session);
         }
         read(spec, &response, |reader| Ok(Zeroizing::new(reader.sized(MAX_SIZED)?.to_vec())))
@@ -456,7 +456,7 @@ fn is_absent(code: ResponseCode) -> bool {
 }
 
 fn finish(spec: Spec, writer: Writer) -> Result<Vec<u8>, StoreError> {
-    writer.finish().map_err(|cause| command::malformed(spec, &cause))
+    writer.finish().map_err(|cause| command::unsendable(spec, &cause))
 }
 
 fn read<T>(
@@ -471,7 +471,7 @@ fn read<T>(
 /// The parameters that TPM2_CreatePrimary and TPM2_Create share (part 3, §12.1 and §24.1): no password, no data of the
 /// caller's, the template, no outside information, no PCRs.
 fn creation_parameters(spec: Spec, template: &PublicArea) -> Result<Vec<u8>, StoreError> {
-    let public = template.to_bytes().map_err(|cause| command::malformed(spec, &cause))?;
+    let public = template.to_bytes().map_err(|cause| command::unsendable(spec, &cause))?;
     let mut parameters = Writer::new(spec.name);
     parameters.sized(&[0; 4]).sized(&public).sized(&[]).u32(0);
     finish(spec, parameters)

@@ -117,6 +117,22 @@ fn define_index(
     }
 }
 
+/// The NV index at a place, which is defined where it is not there yet. Another device at the same TPM may define it in
+/// between.
+fn find_or_define(
+    tpm: &mut Connection,
+    place: &Place,
+    attributes: NvAttributes,
+) -> Result<NvPublic, StoreError> {
+    if let Some(public) = find_index(tpm, place)? {
+        return Ok(public);
+    }
+    match define_index(tpm, place, attributes, NUMBER_BYTES) {
+        Err(exists @ StoreError::Exists { .. }) => find_index(tpm, place)?.ok_or(exists),
+        other => other,
+    }
+}
+
 /// The value of a counter or bit field; none where it was never set.
 fn read_number(tpm: &mut Connection, public: &NvPublic) -> Result<Option<u64>, StoreError> {
     let Some(bytes) = tpm.nv_read(public, 0, NUMBER_BYTES)? else { return Ok(None) };
@@ -423,10 +439,7 @@ impl Counters for TpmStore {
     fn increment_counter(&mut self, counter: &CounterName) -> Result<u64, StoreError> {
         let place = Place::of(Kind::Counter, counter.as_str());
         let mut tpm = self.connect()?;
-        let public = match find_index(&mut tpm, &place)? {
-            Some(public) => public,
-            None => define_index(&mut tpm, &place, NvAttributes::COUNTER, NUMBER_BYTES)?,
-        };
+        let public = find_or_define(&mut tpm, &place, NvAttributes::COUNTER)?;
         tpm.nv_increment(place.handle)?;
         read_number(&mut tpm, &public)?.ok_or_else(|| place.not_found())
     }
@@ -434,13 +447,13 @@ impl Counters for TpmStore {
 
 impl Ratchet for TpmStore {
     fn floor(&mut self, name: &CounterName) -> Result<u64, StoreError> {
-        floor(&mut self.connect()?, &Place::of(Kind::Ratchet, name.as_str())).map(|(_, floor)| floor)
+        floor(&mut self.connect()?, &Place::of(Kind::Ratchet, name.as_str()))
     }
 
     fn raise_floor(&mut self, name: &CounterName, to: u64) -> Result<(), StoreError> {
         let place = Place::of(Kind::Ratchet, name.as_str());
         let mut tpm = self.connect()?;
-        let (defined, current) = floor(&mut tpm, &place)?;
+        let current = floor(&mut tpm, &place)?;
         if to < current {
             return Err(StoreError::WouldGoBack { name: place.name, current, asked: to });
         }
@@ -453,19 +466,17 @@ impl Ratchet for TpmStore {
         if to == current {
             return Ok(());
         }
-        if !defined {
-            define_index(&mut tpm, &place, NvAttributes::BITS, NUMBER_BYTES)?;
-        }
+        find_or_define(&mut tpm, &place, NvAttributes::BITS)?;
         tpm.nv_set_bits(place.handle, lowest_bits(to))
     }
 }
 
-/// Whether the ratchet's index is defined, and its floor: the number of the highest bit that is set, because bits below
-/// it may only be missing when somebody else wrote them.
-fn floor(tpm: &mut Connection, place: &Place) -> Result<(bool, u64), StoreError> {
-    let Some(public) = find_index(tpm, place)? else { return Ok((false, 0)) };
+/// The floor: the number of the highest bit that is set, because bits below it may only be missing when somebody else
+/// wrote them.
+fn floor(tpm: &mut Connection, place: &Place) -> Result<u64, StoreError> {
+    let Some(public) = find_index(tpm, place)? else { return Ok(0) };
     let bits = read_number(tpm, &public)?.unwrap_or(0);
-    Ok((true, u64::from(u64::BITS - bits.leading_zeros())))
+    Ok(u64::from(u64::BITS - bits.leading_zeros()))
 }
 
 /// The lowest `count` bits set, for a count from 1 to 64.

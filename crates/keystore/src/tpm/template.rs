@@ -32,7 +32,7 @@ fn aes_cfb(key_bits: u16) -> Symmetric {
     Symmetric { algorithm: AlgorithmId::AES, key_bits, mode: AlgorithmId::CFB }
 }
 
-/// The storage primary key: P-256, AES-128, unique field of zeros (TCG TPM v2.0 Provisioning Guidance 1.0, §7.5.1).
+/// The storage primary key: P-256, AES-128, unique field of zeros (TCG TPM v2.0 Provisioning Guidance 1.0, on the storage root key).
 pub(super) fn storage_primary() -> PublicArea {
     PublicArea {
         name_alg: AlgorithmId::SHA256,
@@ -153,7 +153,7 @@ impl EkTemplate {
     }
 }
 
-/// NV indexes with the certificates that issued the EK certificates, in parts (the same profile, §2.2.1.5.2).
+/// NV indexes with the certificates that issued the EK certificates, in parts (the same profile, §2.2.1.5).
 pub(super) const EK_CHAIN_FIRST: Handle = Handle(0x01c0_0100);
 /// The last of them.
 pub(super) const EK_CHAIN_LAST: Handle = Handle(0x01c0_01ff);

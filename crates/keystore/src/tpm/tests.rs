@@ -20,6 +20,51 @@ fn counter(name: &str) -> CounterName {
 }
 
 #[test]
+fn the_store_keeps_the_promises_of_the_traits() {
+    let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
+    crate::conformance::run(&mut || Box::new(TpmStore::open(&swtpm.address).unwrap()));
+}
+
+#[test]
+fn several_devices_share_one_tpm() {
+    let Some(swtpm) = Swtpm::start(EkKind::Rsa2048) else { return };
+    let shared = counter("shared");
+    let mut values = std::thread::scope(|scope| {
+        let device = |number: u8| {
+            let (address, shared) = (swtpm.address.as_str(), &shared);
+            scope.spawn(move || {
+                let mut store = TpmStore::open(address).unwrap();
+                let name = key(&format!("device-{number}"));
+                let public = store.generate(&name).unwrap();
+                let nonce = Nonce::new(&[number; 16]).unwrap();
+                assert_eq!(store.attest().unwrap().attest(&name, &nonce).unwrap().key, public);
+                store.ratchet().unwrap().raise_floor(shared, 1).unwrap();
+                store.counters().unwrap().increment_counter(shared).unwrap()
+            })
+        };
+        let devices: Vec<_> = (0..4).map(device).collect();
+        devices.into_iter().map(|device| device.join().unwrap()).collect::<Vec<u64>>()
+    });
+    // Each increment gave another value, and the counter stands where the last one left it.
+    values.sort_unstable();
+    assert!(values.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{values:?}");
+    let mut store = TpmStore::open(&swtpm.address).unwrap();
+    assert_eq!(Some(&store.counters().unwrap().read_counter(&shared).unwrap()), values.last());
+}
+
+#[test]
+fn a_challenge_that_fits_no_command_is_refused() {
+    let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
+    let mut store = TpmStore::open(&swtpm.address).unwrap();
+    for size in [5_000, 70_000] {
+        let challenge =
+            crate::CredentialChallenge { credential_blob: vec![0; size], encrypted_secret: Vec::new() };
+        let refused = store.activate_credential().unwrap().activate(&challenge);
+        assert!(matches!(refused, Err(StoreError::Exhausted { .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn keys_are_made_once_sign_and_are_deleted() {
     let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
     let mut store = TpmStore::open(&swtpm.address).unwrap();
