@@ -107,6 +107,7 @@ fn rewind_document(
         Some(floor) => {
             let from = floor.as_integer().and_then(|floor| u64::try_from(floor).ok());
             let from = from.ok_or_else(|| unknown(format!("the floor {name} is not a number")))?;
+            rewound.floor_on_flash = Some(from);
             let to =
                 i64::try_from(target.floor).map_err(|_| unknown("a floor is at most 2^63 - 1".to_owned()))?;
             if from > target.floor {
