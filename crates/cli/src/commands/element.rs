@@ -1,0 +1,149 @@
+//! `touchmark element`.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
+use touchmark_element::{Element, Fault, tcp};
+
+use crate::input::{Hex, line_to_fd};
+use crate::output::Printer;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make a new element: a chip id, an attestation key, a certificate under the TEST root.
+    New {
+        /// The directory that will hold its state.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+    },
+    /// Run an element until Ctrl-C. Frames are a 2-byte big-endian length and an APDU, both ways.
+    Run {
+        /// The directory that holds its state.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Where to listen; port 0 takes a free one.
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+        tcp: String,
+        /// Write one line of JSON with the address to this file descriptor once it listens.
+        #[arg(long, value_name = "N")]
+        ready_fd: Option<u32>,
+    },
+    /// Send APDUs to a running element and print the answers.
+    Apdu {
+        /// Where it listens.
+        #[arg(long, value_name = "HOST:PORT")]
+        tcp: String,
+        /// APDUs in hex.
+        #[arg(required = true, value_name = "HEX")]
+        apdus: Vec<Hex>,
+    },
+    /// Arm a fault, which strikes once at the next write.
+    Fault {
+        /// The directory that holds the element's state.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Which fault.
+        #[arg(value_enum)]
+        fault: FaultName,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum FaultName {
+    /// Power is cut before the write is on the disk.
+    PowerCutBeforeCommit,
+    /// Power is cut after the write, before the answer.
+    PowerCutAfterCommit,
+}
+
+#[derive(Debug, Serialize)]
+struct Made {
+    schema: &'static str,
+    state: PathBuf,
+    chip_id: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Ready {
+    schema: &'static str,
+    tcp: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Answers {
+    schema: &'static str,
+    answers: Vec<String>,
+}
+
+pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
+    match verb {
+        Verb::New { state } => {
+            let element = Element::create(&state, crate::now())?;
+            let chip_id = hex::encode(element.chip_id());
+            printer.say("this is a TEST element: its attestation root's private key is public");
+            printer.data(&Made { schema: "touchmark.element/1", state, chip_id: chip_id.clone() }, &chip_id)
+        }
+        Verb::Run { state, tcp: address, ready_fd } => {
+            let element = Element::open(&state)?;
+            let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
+            let ready = Ready { schema: "touchmark.element-ready/1", tcp: listener.local_addr()?.to_string() };
+            printer.say(&format!("a TEST element listens on {}", ready.tcp));
+            if let Some(fd) = ready_fd {
+                line_to_fd(fd, &serde_json::to_string(&ready)?)?;
+            }
+            let stop = Arc::new(AtomicBool::new(false));
+            stop_on_signals(&stop)?;
+            Ok(tcp::serve(&listener, element, &stop)?)
+        }
+        Verb::Apdu { tcp, apdus } => {
+            let mut stream = TcpStream::connect(&tcp).with_context(|| format!("cannot reach an element at {tcp}"))?;
+            stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
+            let answers = apdus.iter().map(|apdu| exchange(&mut stream, &apdu.0)).collect::<anyhow::Result<Vec<_>>>()?;
+            let text = answers.join("\n");
+            printer.data(&Answers { schema: "touchmark.apdu/1", answers }, &text)
+        }
+        Verb::Fault { state, fault } => {
+            let fault = match fault {
+                FaultName::PowerCutBeforeCommit => Fault::PowerCutBeforeCommit,
+                FaultName::PowerCutAfterCommit => Fault::PowerCutAfterCommit,
+            };
+            Ok(fault.arm(&state)?)
+        }
+    }
+}
+
+fn exchange(stream: &mut TcpStream, apdu: &[u8]) -> anyhow::Result<String> {
+    let length = u16::try_from(apdu.len()).context("an APDU of this transport has at most 65,535 bytes")?;
+    stream.write_all(&[&length.to_be_bytes()[..], apdu].concat())?;
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).context("the element closed the connection")?;
+    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut answer).context("the element closed the connection")?;
+    Ok(hex::encode(answer))
+}
+
+/// Sets the flag at Ctrl-C or SIGTERM.
+fn stop_on_signals(stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let stop = Arc::clone(stop);
+    let mut terminate = {
+        let _inside = runtime.enter();
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _interrupted = tokio::signal::ctrl_c() => {}
+                _terminated = terminate.recv() => {}
+            }
+        });
+        stop.store(true, Ordering::SeqCst);
+    });
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! `touchmark keystore`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use touchmark_identity::evidence::Nonce;
+use touchmark_identity::ids::{CounterName, KeyName};
+use touchmark_identity::key::{PublicKey, sha256};
+use touchmark_keystore::{StoreError, StoreInfo};
+
+use crate::failure::Usage;
+use crate::input::{Hex, StoreArgs, read};
+use crate::output::Printer;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Say what a store is and can do.
+    Probe {
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Generate a P-256 key inside the store; prints its public half.
+    Generate {
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Print the public half of a key.
+    Public {
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Sign with ECDSA and SHA-256; prints the DER signature in hex.
+    Sign {
+        #[command(flatten)]
+        key: KeyArgs,
+        /// What to sign; `-` is stdin.
+        #[arg(long = "in", value_name = "FILE", default_value = "-")]
+        input: PathBuf,
+        /// Write the DER signature to this file instead.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Have the part state where a key lives; prints the evidence envelope in hex.
+    Attest {
+        #[command(flatten)]
+        key: KeyArgs,
+        /// The Verifier's nonce, 8 to 64 bytes in hex.
+        #[arg(long, value_name = "HEX")]
+        nonce: Hex,
+        /// Write the envelope (CBOR) to this file instead.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Read a monotonic counter, or add one to it. It bears the name given as key.
+    Counter {
+        #[command(flatten)]
+        key: KeyArgs,
+        /// Add one; makes the counter at its first use.
+        #[arg(long)]
+        increment: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The key's name in the store.
+    #[arg(long, value_name = "NAME")]
+    key: KeyName,
+}
+
+#[derive(Debug, Serialize)]
+struct Probed {
+    schema: &'static str,
+    store: String,
+    #[serde(flatten)]
+    info: StoreInfo,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyData<'a> {
+    schema: &'static str,
+    key: &'a KeyName,
+    spki_sha256: String,
+    public_key: String,
+}
+
+#[derive(Debug, Serialize)]
+struct BytesData<'a> {
+    schema: &'static str,
+    key: &'a KeyName,
+    #[serde(with = "hex::serde")]
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, Serialize)]
+struct CounterData<'a> {
+    schema: &'static str,
+    counter: &'a KeyName,
+    value: u64,
+}
+
+pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
+    match verb {
+        Verb::Probe { store } => {
+            let info = store.open()?.info()?;
+            let text = format!(
+                "storage       {} (a claim; evidence proves it)\npart          {} {}, firmware {}\ncapabilities  {}",
+                info.storage,
+                info.vendor,
+                info.model,
+                info.firmware,
+                if info.capabilities.is_empty() { "keys and signatures".to_owned() } else { info.capabilities.join(", ") }
+            );
+            printer.data(&Probed { schema: "touchmark.keystore-probe/1", store: store.store.to_string(), info }, &text)
+        }
+        Verb::Generate { key } => {
+            let public = key.store.open()?.generate(&key.key)?;
+            public_key(&key.key, &public, printer)
+        }
+        Verb::Public { key } => {
+            let public = key.store.open()?.public_key(&key.key)?;
+            public_key(&key.key, &public, printer)
+        }
+        Verb::Sign { key, input, out } => {
+            let message = read(&input)?;
+            let bytes = key.store.open()?.sign_digest(&key.key, &sha256(&message))?;
+            bytes_out("touchmark.signature/1", &key.key, bytes, out, printer)
+        }
+        Verb::Attest { key, nonce, out } => {
+            let nonce = Nonce::new(&nonce.0).map_err(|e| Usage(e.to_string()))?;
+            let mut store = key.store.open()?;
+            let attest = store.attest().ok_or(StoreError::NoCapability { capability: "vouch for its keys" })?;
+            let evidence = attest.attest(&key.key, &nonce)?.evidence.to_cbor();
+            bytes_out("touchmark.evidence/1", &key.key, evidence, out, printer)
+        }
+        Verb::Counter { key, increment } => {
+            let name = CounterName::new(key.key.as_str())?;
+            let mut store = key.store.open()?;
+            let counters = store.counters().ok_or(StoreError::NoCapability { capability: "count" })?;
+            let value =
+                if increment { counters.increment_counter(&name)? } else { counters.read_counter(&name)? };
+            let data = CounterData { schema: "touchmark.counter/1", counter: &key.key, value };
+            printer.data(&data, &value.to_string())
+        }
+    }
+}
+
+fn public_key(key: &KeyName, public: &PublicKey, printer: &Printer) -> anyhow::Result<()> {
+    let pem = touchmark_authority::x509::pem("PUBLIC KEY", &public.spki_der())?;
+    let data = KeyData {
+        schema: "touchmark.public-key/1",
+        key,
+        spki_sha256: public.spki_sha256().to_string(),
+        public_key: pem.clone(),
+    };
+    printer.data(&data, &pem)
+}
+
+fn bytes_out(
+    schema: &'static str,
+    key: &KeyName,
+    bytes: Vec<u8>,
+    out: Option<PathBuf>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    if let Some(path) = out {
+        std::fs::write(&path, &bytes).map_err(|e| anyhow::anyhow!("cannot write {}: {e}", path.display()))?;
+        return Ok(());
+    }
+    let text = hex::encode(&bytes);
+    printer.data(&BytesData { schema, key, bytes }, &text)
+}

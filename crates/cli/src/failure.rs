@@ -1,0 +1,104 @@
+//! Exit codes: which fault a command ended with.
+
+use std::process::ExitCode;
+
+use touchmark_agent::AgentError;
+use touchmark_attest::AppraisalError;
+use touchmark_authority::AuthorityError;
+use touchmark_element::ElementError;
+use touchmark_keystore::StoreError;
+use touchmark_server::ServerError;
+
+/// How the program ends. Scripts rely on these numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Done = 0,
+    /// The thing asked about is not so: a verification failed, a policy refused.
+    NotSo = 1,
+    /// The call is wrong.
+    Usage = 2,
+    /// The environment failed: no token, no server, disk full.
+    Environment = 3,
+    /// Interrupted.
+    Interrupted = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The thing asked about is not so.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotSo(pub(crate) String);
+
+/// The call is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// The user stopped the program.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Interrupted;
+
+/// The exit code of an error: by the first cause in its chain that says whose fault it is.
+pub(crate) fn classify(error: &anyhow::Error) -> Exit {
+    error.chain().find_map(one).unwrap_or(Exit::Environment)
+}
+
+fn one(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if cause.is::<NotSo>() || cause.is::<AppraisalError>() {
+        return Some(Exit::NotSo);
+    }
+    if cause.is::<Usage>() {
+        return Some(Exit::Usage);
+    }
+    if cause.is::<Interrupted>() {
+        return Some(Exit::Interrupted);
+    }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return Some(store(error));
+    }
+    if let Some(error) = cause.downcast_ref::<AuthorityError>() {
+        return Some(authority(error));
+    }
+    if let Some(error) = cause.downcast_ref::<ServerError>() {
+        return Some(match error {
+            ServerError::Authority(error) => authority(error),
+            ServerError::Store(error) => store(error),
+            ServerError::Config { .. } | ServerError::NotConfirmed { .. } | ServerError::BadBody { .. } => Exit::Usage,
+            _ => Exit::Environment,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<AgentError>() {
+        return match error {
+            AgentError::Config { .. } => Some(Exit::Usage),
+            AgentError::Refused { .. } => Some(Exit::NotSo),
+            _ => None,
+        };
+    }
+    cause.is::<ElementError>().then_some(Exit::Environment)
+}
+
+fn store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::BadUri { .. }
+        | StoreError::NotFound { .. }
+        | StoreError::Exists { .. }
+        | StoreError::NoCapability { .. } => Exit::Usage,
+        StoreError::WouldGoBack { .. } => Exit::NotSo,
+        _ => Exit::Environment,
+    }
+}
+
+fn authority(error: &AuthorityError) -> Exit {
+    match error {
+        AuthorityError::Unknown { .. } | AuthorityError::DeviceExists { .. } => Exit::Usage,
+        AuthorityError::Store(_) | AuthorityError::Registry(_) | AuthorityError::WrongCaKey { .. } => Exit::Environment,
+        _ => Exit::NotSo,
+    }
+}
