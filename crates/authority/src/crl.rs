@@ -95,7 +95,7 @@ impl Authority {
         let changed = self.registry.last_status_change()?;
         for ca in [CaName::Root, CaName::Issuing] {
             let fresh = self.registry.latest_crl(ca.word())?.is_some_and(|crl| {
-                let lags = ca == CaName::Issuing && changed.is_some_and(|at| at >= crl.this_update);
+                let lags = ca == CaName::Issuing && changed.is_some_and(|at| at > crl.this_update);
                 !lags && now.ms_since(crl.this_update) < third_ms
             });
             if !fresh {
