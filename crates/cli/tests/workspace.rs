@@ -245,6 +245,26 @@ fn every_configuration_key_is_documented() {
     assert!(keys > 40, "only {keys} keys found");
 }
 
+/// The numbers of the RFCs that a text cites.
+fn rfcs(text: &str) -> BTreeSet<u64> {
+    let numbers = text.split("RFC ").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    numbers.flatten().filter_map(|digits| digits.parse().ok()).collect()
+}
+
+#[test]
+fn every_rfc_that_is_cited_is_listed() {
+    let sources: toml::Table = toml::from_str(&read("docs/sources.toml")).unwrap();
+    let listed = sources["rfc"]["cited"].as_array().unwrap().iter();
+    let listed: BTreeSet<u64> = listed.map(|number| number.as_integer().unwrap().unsigned_abs()).collect();
+    let mut cited = BTreeSet::new();
+    for (_, text) in text_files("rs").into_iter().chain(text_files("md")).chain(text_files("asn1")) {
+        cited.extend(rfcs(&text));
+    }
+    let missing: Vec<_> = cited.difference(&listed).collect();
+    let unused: Vec<_> = listed.difference(&cited).collect();
+    assert!(missing.is_empty() && unused.is_empty(), "not in docs/sources.toml: {missing:?}; not cited: {unused:?}");
+}
+
 /// The targets of a document's relative links.
 fn links(text: &str) -> Vec<&str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
