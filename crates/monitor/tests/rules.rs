@@ -1,0 +1,367 @@
+//! Each rule on a story of a few lines: what it names, and what it must not name.
+
+use touchmark_identity::event::{Event, RawDigest};
+use touchmark_identity::finding::{Action, Certainty, Finding, Kind};
+use touchmark_monitor::replay::replay;
+use touchmark_monitor::{Engine, Settings, TRACK_BYTES_MAX};
+
+/// 2026-11-20T00:00:00Z.
+const START: i64 = 1_795_132_800_000;
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+
+struct Story {
+    engine: Engine,
+    findings: Vec<Finding>,
+    lines: u64,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Self {
+        Self { engine: Engine::new(settings), findings: Vec::new(), lines: 0 }
+    }
+
+    fn line(&mut self, line: &str) -> Vec<Finding> {
+        let event = Event::from_line(line.as_bytes()).unwrap();
+        let found = self.engine.observe(&event, RawDigest::of(line.as_bytes()));
+        self.findings.extend(found.clone());
+        found
+    }
+
+    fn say(&mut self, at: i64, kind: &str, identity: &str, fields: &str) -> Vec<Finding> {
+        self.lines += 1;
+        let time = touchmark_identity::timestamp::Timestamp::from_micros((START + at) * 1_000);
+        self.line(&format!(
+            "{{\"schema\":\"touchmark.event/1\",\"type\":\"{kind}\",\"time\":\"{time}\",\"source\":\"gate\",\
+             \"event_id\":\"{}\",\"identity\":{identity},{fields}}}",
+            self.lines
+        ))
+    }
+
+    fn connect(&mut self, at: i64, network: u32) -> Vec<Finding> {
+        let fields =
+            format!("\"session\":\"s{}\",\"peer\":{{\"ip\":\"192.0.2.7\",\"asn\":{network}}}", self.lines);
+        self.say(at, "authentication", METER, &fields)
+    }
+
+    fn beat(&mut self, at: i64, counter: u64, uptime: i64, rest: &str) -> Vec<Finding> {
+        self.say(at, "heartbeat", METER, &format!("\"counter\":{counter},\"uptime_ms\":{uptime}{rest}"))
+    }
+
+    fn kinds(&self) -> Vec<(Kind, Certainty)> {
+        self.findings.iter().map(|finding| (finding.kind, finding.grade)).collect()
+    }
+}
+
+const METER: &str = r#"{"common_name":"meter-000017"}"#;
+const CHIP: &str = r#""device":"meter-000017","assurance":{"storage":"secure-element","basis":"attested","grade":"hardware-bound"}"#;
+const FLASH: &str = r#""device":"meter-000017","assurance":{"storage":"software","basis":"declared"}"#;
+
+#[test]
+fn a_return_to_an_abandoned_network_is_suspect_at_the_second_connection_of_the_copy() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, FLASH);
+    assert!(story.connect(0, 1).is_empty());
+    assert!(story.connect(5 * MINUTE, 2).is_empty());
+    assert!(story.connect(10 * MINUTE, 1).is_empty());
+    let found = story.connect(14 * MINUTE, 2);
+    assert_eq!(story.kinds(), [(Kind::Clone, Certainty::Suspect)]);
+    assert_eq!(found[0].rules, ["network.return"]);
+    assert_eq!(found[0].regime_basis, "software/declared");
+    assert_eq!(found[0].device.as_deref(), Some("meter-000017"));
+    assert_eq!(found[0].action, Action::ChallengeBoth);
+    assert_eq!(found[0].branches.len(), 2);
+}
+
+#[test]
+fn a_chip_that_is_used_from_two_places_is_a_concurrent_session() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, CHIP);
+    for (minute, network) in [(0, 1), (5, 2), (10, 1), (14, 2)] {
+        story.connect(minute * MINUTE, network);
+    }
+    assert_eq!(story.kinds(), [(Kind::ConcurrentSession, Certainty::Suspect)]);
+    let causes: Vec<&str> =
+        story.findings[0].benign_causes.iter().map(|cause| cause.cause.as_str()).collect();
+    assert!(causes.iter().any(|cause| cause.contains("sign with its chip")), "{causes:?}");
+}
+
+#[test]
+fn a_claimed_chip_is_watched_as_a_copyable_key() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, &CHIP.replace("attested", "declared"));
+    for (minute, network) in [(0, 1), (5, 2), (10, 1), (14, 2)] {
+        story.connect(minute * MINUTE, network);
+    }
+    assert_eq!(story.kinds(), [(Kind::Clone, Certainty::Suspect)]);
+    assert_eq!(story.findings[0].regime_basis, "secure-element/declared");
+}
+
+#[test]
+fn moves_roaming_and_one_network_name_nobody() {
+    for visits in [
+        vec![(0, 1), (5, 1), (10, 2), (15, 2), (20, 2)],
+        vec![(0, 1), (180, 2), (360, 1), (540, 2), (720, 1)],
+        vec![(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)],
+        vec![(0, 1), (5, 2), (10, 1), (200, 1), (300, 1)],
+    ] {
+        let mut story = Story::new();
+        for (minute, network) in &visits {
+            story.connect(minute * MINUTE, *network);
+        }
+        assert_eq!(story.kinds(), [], "{visits:?}");
+    }
+}
+
+#[test]
+fn two_uplinks_of_one_sequence_name_nobody() {
+    let flapping = |beats: bool| {
+        let mut story = Story::new();
+        for round in 0..40i64 {
+            let (at, network) = (round * 5 * MINUTE, u32::try_from(round % 2).unwrap());
+            story.connect(at, network);
+            if beats {
+                let session = format!(",\"session\":\"s{}\"", story.lines - 1);
+                story.beat(at + 1_000, u64::try_from(round).unwrap(), HOUR + at, &session);
+            }
+        }
+        story.kinds()
+    };
+    assert_eq!(flapping(true), []);
+    assert!(!flapping(false).is_empty(), "without heartbeats it cannot be told from a copy");
+}
+
+#[test]
+fn ipv4_beside_ipv6_is_one_place() {
+    let mut story = Story::new();
+    for minute in 0..12i64 {
+        let ip = if minute % 2 == 0 { "192.0.2.7" } else { "2001:db8::7" };
+        story.say(
+            minute * MINUTE,
+            "authentication",
+            METER,
+            &format!("\"session\":\"{minute}\",\"peer\":{{\"ip\":\"{ip}\"}}"),
+        );
+    }
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn a_replayed_message_is_a_replay_and_no_clone() {
+    for rest in [(",\"token\":\"t1\",\"token_issued\":\"t2\"", 1), ("", 2)] {
+        let (token, found_after) = rest;
+        let mut story = Story::new();
+        story.beat(0, 1, HOUR, "");
+        story.beat(15 * MINUTE, 2, HOUR + 15 * MINUTE, token);
+        story.beat(
+            30 * MINUTE,
+            3,
+            HOUR + 30 * MINUTE,
+            if token.is_empty() { "" } else { ",\"token\":\"t2\",\"token_issued\":\"t3\"" },
+        );
+        story.beat(40 * MINUTE, 2, HOUR + 15 * MINUTE, &token.replace("t2", "t4"));
+        if found_after == 2 {
+            assert_eq!(story.kinds(), []);
+        }
+        story.beat(
+            45 * MINUTE,
+            4,
+            HOUR + 45 * MINUTE,
+            if token.is_empty() { "" } else { ",\"token\":\"t3\",\"token_issued\":\"t5\"" },
+        );
+        assert_eq!(story.kinds(), [(Kind::Replay, Certainty::Confirmed)], "{token}");
+    }
+}
+
+#[test]
+fn retries_duplicates_and_chance_repetitions_are_no_replays() {
+    let mut story = Story::new();
+    let same = ",\"token\":\"t1\",\"token_issued\":\"t2\"";
+    story.beat(0, 1, HOUR, same);
+    story.beat(20_000, 1, HOUR, same);
+    story.beat(15 * MINUTE, 2, HOUR + 15 * MINUTE, ",\"token\":\"t2\",\"token_issued\":\"t3\"");
+    // A device with a coarse clock says after each boot what it said after the last one.
+    let mut coarse = Story::new();
+    for boot in 0..4i64 {
+        coarse.beat(boot * 3 * HOUR, 1, MINUTE, "");
+        coarse.beat(boot * 3 * HOUR + 15 * MINUTE, 2, 16 * MINUTE, "");
+    }
+    assert_eq!((story.kinds(), coarse.kinds()), (vec![], vec![]));
+}
+
+#[test]
+fn downgrades() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, &format!("{FLASH},\"anti_rollback_floor\":5"));
+    story.beat(MINUTE, 1, HOUR, ",\"security_version\":7,\"firmware\":\"2.4.1\"");
+    story.beat(15 * MINUTE, 2, 5 * MINUTE, ",\"security_version\":6,\"firmware\":\"2.3.0\"");
+    assert_eq!(story.kinds(), [(Kind::Downgrade, Certainty::Suspect)]);
+    assert_eq!(story.findings[0].action, Action::WorkOrder);
+    story.beat(30 * MINUTE, 3, 20 * MINUTE, ",\"security_version\":4");
+    assert_eq!(story.kinds()[1], (Kind::Downgrade, Certainty::Confirmed));
+    assert_eq!(story.findings[1].action, Action::Quarantine);
+    assert_eq!((story.findings[1].id, story.findings[1].revision), (story.findings[0].id, 2));
+
+    let mut text = Story::new();
+    text.say(0, "registry", METER, &format!("{FLASH},\"anti_rollback_floor\":\"2.4\""));
+    text.beat(MINUTE, 1, HOUR, ",\"firmware\":\"2.4.1\"");
+    text.beat(16 * MINUTE, 2, HOUR + 15 * MINUTE, ",\"firmware\":\"2.3.9\"");
+    assert_eq!(text.kinds(), [(Kind::Downgrade, Certainty::Confirmed)]);
+}
+
+#[test]
+fn an_update_and_a_late_line_of_before_are_no_downgrade() {
+    let mut story = Story::new();
+    story.beat(0, 1, HOUR, ",\"firmware\":\"2.4.1\"");
+    story.beat(30 * MINUTE, 3, 5 * MINUTE, ",\"firmware\":\"2.5.0\"");
+    story.beat(15 * MINUTE, 2, HOUR + 15 * MINUTE, ",\"firmware\":\"2.4.1\"");
+    story.beat(45 * MINUTE, 4, 20 * MINUTE, ",\"firmware\":\"2.5.0\"");
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn the_wrap_of_uptime_goes_on_in_one_boot() {
+    let mut story = Story::new();
+    let before = (1 << 32) - 10 * MINUTE;
+    for round in 0..8i64 {
+        let uptime = (before + round * 5 * MINUTE) % (1 << 32);
+        story.beat(round * 5 * MINUTE, u64::try_from(round).unwrap() + 1, uptime, "");
+    }
+    // A line of before the wrap that arrives after it.
+    story.beat(2 * MINUTE, 90, before + 2 * MINUTE, "");
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn what_was_seen_before_the_registry_line_belongs_to_the_device() {
+    let spki = format!("{{\"spki_sha256\":\"{}\"}}", "3f".repeat(32));
+    let sha1 = r#"{"cert_sha1":"0B:8D:80:80:72:6A:A7:D3:79:AA:CF:2B:3A:F7:2F:92:25:98:AA:3B"}"#;
+    let mut story = Story::new();
+    let connect = |story: &mut Story, at: i64, identity: &str, network: u32| {
+        let fields =
+            format!("\"session\":\"s{}\",\"peer\":{{\"ip\":\"192.0.2.7\",\"asn\":{network}}}", story.lines);
+        story.say(at, "authentication", identity, &fields)
+    };
+    connect(&mut story, 0, sha1, 1);
+    connect(&mut story, 4 * MINUTE, &spki, 2);
+    story.say(5 * MINUTE, "registry", &spki, &format!("{FLASH},\"aliases\":[{}]", sha1.to_lowercase()));
+    connect(&mut story, 8 * MINUTE, sha1, 1);
+    let found = connect(&mut story, 12 * MINUTE, &spki, 2);
+    assert_eq!(found.len(), 1, "{:?}", story.kinds());
+    assert_eq!(found[0].device.as_deref(), Some("meter-000017"));
+    assert_eq!(story.engine.counts().identities, 1);
+}
+
+#[test]
+fn one_common_name_for_many_certificates_does_not_make_them_one_device() {
+    let mut story = Story::new();
+    for round in 0..8i64 {
+        let device = round % 2 + 1;
+        let identity = format!("{{\"cert_sha256\":\"{:064x}\",\"common_name\":\"device\"}}", device);
+        let fields = format!("\"session\":\"s{round}\",\"peer\":{{\"ip\":\"192.0.2.7\",\"asn\":{device}}}");
+        story.say(round * MINUTE, "authentication", &identity, &fields);
+    }
+    assert_eq!((story.kinds(), story.engine.counts().identities), (vec![], 2));
+}
+
+#[test]
+fn an_event_that_comes_twice_is_one_event() {
+    let mut story = Story::new();
+    let line = |time: &str, id: &str| {
+        format!(
+            "{{\"schema\":\"touchmark.event/1\",\"type\":\"heartbeat\",\"time\":\"2026-11-20T{time}Z\",\"source\":\"gate\"{id},\
+             \"identity\":{METER},\"counter\":1,\"uptime_ms\":1000}}"
+        )
+    };
+    story.line(&line("22:00:00", ""));
+    story.line(&line("22:00:00", ""));
+    story.line(&line("22:00:00", ",\"event_id\":\"a\""));
+    story.line(&line("22:00:01", ",\"event_id\":\"a\""));
+    let counts = story.engine.counts();
+    assert_eq!((counts.events, counts.duplicates), (2, 2));
+}
+
+#[test]
+fn identities_are_bounded_and_the_registered_stay() {
+    let mut story = Story::with(Settings { max_identities: 10, ..Settings::default() });
+    story.say(0, "registry", METER, FLASH);
+    for number in 0..1_000i64 {
+        let identity = format!("{{\"client_id\":\"c{number}\"}}");
+        story.say(number * 1_000, "authentication", &identity, "\"session\":\"s\"");
+        assert!(story.engine.counts().identities <= 10);
+    }
+    for (minute, network) in [(30, 1), (35, 2), (40, 1), (44, 2)] {
+        story.connect(minute * MINUTE, network);
+    }
+    assert_eq!(story.findings.last().unwrap().device.as_deref(), Some("meter-000017"));
+    assert!(TRACK_BYTES_MAX < 256 * 1024, "{TRACK_BYTES_MAX}");
+}
+
+#[test]
+fn a_retired_device_has_its_findings_closed() {
+    let mut story = Story::new();
+    for (minute, network) in [(0, 1), (5, 2), (10, 1), (14, 2)] {
+        story.connect(minute * MINUTE, network);
+    }
+    let closed = story.say(20 * MINUTE, "registry", METER, &format!("{FLASH},\"status\":\"revoked\""));
+    assert_eq!(closed.len(), 1);
+    assert!(closed[0].closed.is_some());
+    assert_eq!((closed[0].id, closed[0].revision), (story.findings[0].id, 2));
+}
+
+#[test]
+fn a_network_suspicion_grows_into_a_confirmed_clone_under_one_id() {
+    let mut story = Story::new();
+    story.beat(0, 1, 9 * HOUR, ",\"boot_count\":3");
+    story.beat(15 * MINUTE, 2, 9 * HOUR + 15 * MINUTE, ",\"boot_count\":3");
+    // Four returns, because heartbeats that are unbroken so far speak against it.
+    for (minute, network) in [(16, 1), (17, 2), (18, 1), (19, 2), (20, 1), (24, 2)] {
+        story.connect(minute * MINUTE, network);
+    }
+    assert_eq!(story.kinds(), [(Kind::Clone, Certainty::Suspect)]);
+    story.beat(25 * MINUTE, 2, 20_000, ",\"boot_count\":4");
+    story.beat(30 * MINUTE, 3, 9 * HOUR + 30 * MINUTE, ",\"boot_count\":3");
+    assert_eq!(story.kinds()[1], (Kind::Clone, Certainty::Confirmed));
+    let last = &story.findings[1];
+    assert_eq!(last.id, story.findings[0].id);
+    assert_eq!(last.rules, ["network.return", "continuity.return"]);
+    assert_eq!(last.original.unwrap().branch, 0);
+    assert!(last.branches[0].booted < last.branches[1].booted);
+}
+
+#[test]
+fn a_counter_that_goes_back_within_one_boot_and_on_again_is_confirmed() {
+    let mut story = Story::new();
+    for round in 0..10i64 {
+        story.beat(round * 15 * MINUTE, 100 + u64::try_from(round).unwrap(), HOUR + round * 15 * MINUTE, "");
+    }
+    story.beat(142 * MINUTE, 103, HOUR + 142 * MINUTE, "");
+    assert_eq!(story.kinds(), []);
+    story.beat(150 * MINUTE, 110, HOUR + 150 * MINUTE, "");
+    assert_eq!(story.kinds(), [(Kind::Clone, Certainty::Confirmed)]);
+}
+
+#[test]
+fn registry_lines_of_the_file_hold_from_the_beginning() {
+    let registry = format!(
+        "{{\"schema\":\"touchmark.event/1\",\"type\":\"registry\",\"time\":\"2030-01-01T00:00:00Z\",\"source\":\"r\",\"identity\":{METER},{FLASH},\"anti_rollback_floor\":5}}\n"
+    );
+    let event = format!(
+        "{{\"schema\":\"touchmark.event/1\",\"type\":\"heartbeat\",\"time\":\"2026-11-20T22:00:00Z\",\"source\":\"s\",\"identity\":{METER},\"security_version\":4}}\n"
+    );
+    let run = || {
+        let mut out = Vec::new();
+        let mut engine = Engine::new(Settings::default());
+        let (mut registry, mut events) = (registry.as_bytes(), event.as_bytes());
+        let summary = replay(&mut engine, Some(&mut registry), &mut events, &mut out, &mut |_| {}).unwrap();
+        (summary, out)
+    };
+    let (summary, out) = run();
+    assert_eq!((summary.lines, summary.findings), (2, 1));
+    assert_eq!(Finding::from_line(&out).unwrap().kind, Kind::Downgrade);
+    assert_eq!(run().1, out);
+}
