@@ -57,7 +57,9 @@ fn text_files(extension: &str) -> Vec<(PathBuf, String)> {
 
 /// The cells of a Markdown table's rows, without the two head rows' special meaning.
 fn rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    text.lines().filter(|line| line.starts_with('|')).map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+    text.lines()
+        .filter(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
 }
 
 fn metadata() -> Value {
@@ -198,7 +200,9 @@ fn error_codes_are_unique_and_documented() {
         if let Some(heading) = line.strip_prefix("## ") {
             section = faults(heading.split(':').next().unwrap());
         }
-        if let Some(code) = rows(line).next().and_then(|row| row.first().copied()).filter(|cell| is_code(cell)) {
+        if let Some(code) =
+            rows(line).next().and_then(|row| row.first().copied()).filter(|cell| is_code(cell))
+        {
             let before = documented.insert(code.to_owned(), section.clone());
             assert_eq!(before, None, "{code} is in docs/errors.md twice");
         }
@@ -207,10 +211,16 @@ fn error_codes_are_unique_and_documented() {
     let in_document: BTreeSet<_> = documented.keys().collect();
     let missing: Vec<_> = in_code.difference(&in_document).collect();
     let unknown: Vec<_> = in_document.difference(&in_code).collect();
-    assert!(missing.is_empty() && unknown.is_empty(), "not in docs/errors.md: {missing:?}; not in the code: {unknown:?}");
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "not in docs/errors.md: {missing:?}; not in the code: {unknown:?}"
+    );
     for (code, fault) in &coded {
         let section = &documented[code];
-        assert!(!fault.is_disjoint(section), "{code} is a fault of {fault:?}, docs/errors.md has it under {section:?}");
+        assert!(
+            !fault.is_disjoint(section),
+            "{code} is a fault of {fault:?}, docs/errors.md has it under {section:?}"
+        );
     }
 }
 
@@ -262,7 +272,10 @@ fn every_rfc_that_is_cited_is_listed() {
     }
     let missing: Vec<_> = cited.difference(&listed).collect();
     let unused: Vec<_> = listed.difference(&cited).collect();
-    assert!(missing.is_empty() && unused.is_empty(), "not in docs/sources.toml: {missing:?}; not cited: {unused:?}");
+    assert!(
+        missing.is_empty() && unused.is_empty(),
+        "not in docs/sources.toml: {missing:?}; not cited: {unused:?}"
+    );
 }
 
 /// The targets of a document's relative links.
@@ -354,5 +367,8 @@ fn the_asn1_module_has_every_word_and_number() {
     }
     let arc = KEY_ASSURANCE_OID.to_string();
     assert_eq!(arc, "1.3.6.1.4.1.32473.80.1");
-    assert!(text.contains("enterprise(1)3247380}") && text.contains("id-tm-keyAssuranceOBJECTIDENTIFIER::={id-tm1}"));
+    assert!(
+        text.contains("enterprise(1)3247380}")
+            && text.contains("id-tm-keyAssuranceOBJECTIDENTIFIER::={id-tm1}")
+    );
 }

@@ -14,6 +14,9 @@ use crate::app::App;
 use crate::dashboard;
 use crate::error::ServerError;
 
+/// No more findings than this are handed out at once.
+const MAX_FINDINGS: u32 = 10_000;
+
 /// The dashboard.
 pub fn router(app: &Arc<App>) -> Router {
     Router::new()
@@ -24,6 +27,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/fragment/device/{id}/{part}", get(device_part))
         .route("/fragment/finding/{id}/{part}", get(finding_part))
         .route("/assets/{name}", get(asset))
+        .route("/api/findings", get(findings))
         .route("/metrics", get(metrics))
         .route("/favicon.ico", get(|| async { asset_named("emblem.svg", false) }))
         .fallback(missing)
@@ -143,6 +147,22 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8"),
     );
     response
+}
+
+/// Findings, newest first, one `touchmark.finding/1` a line.
+async fn findings(State(app): State<Arc<App>>) -> Response {
+    let lines = app.blocking(|app| app.watch().log().findings(MAX_FINDINGS)).await;
+    match lines {
+        Ok(lines) => {
+            let body: String = lines.into_iter().map(|line| line + "\n").collect();
+            let mut response = (StatusCode::OK, body).into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            response
+        }
+        Err(error) => error.into_response(),
+    }
 }
 
 async fn missing(State(app): State<Arc<App>>) -> Response {
