@@ -40,5 +40,5 @@ supply-chain: ## dependencies: duplicates, bans, licences, sources
 	@scripts/ensure-tool.sh cargo-deny
 	$(CARGO) deny --locked check bans licenses sources
 
-clean-demo: ## removes what the demonstration left
-	rm -rf demo-data
+clean-demo: ## removes what the demonstration and the tour left
+	rm -rf demo-data tour
