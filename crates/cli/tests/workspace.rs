@@ -255,6 +255,24 @@ fn every_configuration_key_is_documented() {
     assert!(keys > 40, "only {keys} keys found");
 }
 
+#[test]
+fn the_tests_that_the_threats_name_exist() {
+    let code: String = text_files("rs").into_iter().map(|(_, text)| text).collect();
+    let text = read("THREATS.md");
+    let mut named = 0;
+    for row in rows(&text) {
+        let cell = row.last().copied().unwrap_or_default();
+        for name in cell.split('`').skip(1).step_by(2) {
+            named += 1;
+            assert!(
+                code.contains(&format!("fn {name}(")),
+                "THREATS.md names the test {name}, which is not there"
+            );
+        }
+    }
+    assert!(named > 20, "only {named} tests named");
+}
+
 /// The numbers of the RFCs that a text cites.
 fn rfcs(text: &str) -> BTreeSet<u64> {
     let numbers = text.split("RFC ").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
