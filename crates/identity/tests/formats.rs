@@ -1,5 +1,12 @@
 //! Samples of each format version load, and what the code writes is what the JSON Schemas say.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop where it stands"
+)]
+
 use std::fs;
 use std::path::Path;
 

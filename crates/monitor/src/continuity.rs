@@ -407,9 +407,13 @@ pub(crate) struct Fork {
     pub(crate) proof: Proof,
     /// A used token was presented as well, this many generations old.
     pub(crate) stale_token: Option<u32>,
+    /// Each instance holds a token that was issued to it.
+    pub(crate) both_chains: bool,
     /// Something beside the proof broke too: counter, number of the boot, token.
     pub(crate) corroborated: bool,
-    /// Each instance was seen by one source, another one each: one of their clocks may be wrong.
+    /// The counters of the two can be one sequence.
+    pub(crate) one_sequence: bool,
+    /// The two were not seen by one source alone, so their boots were not timed by one clock.
     pub(crate) sources_apart: bool,
 }
 
@@ -748,21 +752,23 @@ impl Continuity {
             TokenView::Previous(_) => Some(1),
             _ => None,
         };
+        let one_clock = a.source.is_some() && a.source == b.source;
+        let replaced = matches!(view, TokenView::Stale { .. });
         let both_chains = a.newest.is_some() && b.newest.is_some();
+        let behind = sample.counter.zip(older.counter_last()).is_some_and(|(counter, last)| counter < last);
+        let broken =
+            differs(a.boot_count, b.boot_count) || differs(a.boot_id, b.boot_id) || !no_overlap(a, b);
         Fork {
             older: older.id,
             younger: younger.id,
             proof,
             stale_token,
-            corroborated: stale_token.is_some()
-                || both_chains
-                || differs(a.boot_count, b.boot_count)
-                || differs(a.boot_id, b.boot_id)
-                || !no_overlap(a, b)
-                || sample
-                    .counter
-                    .is_some_and(|counter| older.counter_last().is_some_and(|last| counter < last)),
-            sources_apart: a.source.zip(b.source).is_some_and(|(a, b)| a != b),
+            both_chains,
+            corroborated: replaced
+                || broken
+                || (one_clock && (stale_token.is_some() || both_chains || behind)),
+            one_sequence: !one_clock && !broken && !replaced && a.counters.is_some() && b.counters.is_some(),
+            sources_apart: !one_clock,
         }
     }
 

@@ -6,7 +6,7 @@ use touchmark_identity::finding::Finding;
 use crate::inventory::Inventory;
 use crate::remember::{Remembered, hash128};
 use crate::settings::{Limits, Settings};
-use crate::track::Origin;
+use crate::track::{Memory, Origin};
 
 /// What the engine has taken in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,7 +62,8 @@ impl Engine {
         }
         match self.inventory.resolve(&event.identity) {
             Some((track, serial)) => {
-                track.observe(&self.limits, &mut self.messages, serial, Origin { event, raw })
+                let memory = Memory { messages: &mut self.messages, serial };
+                track.observe(&self.limits, memory, Origin { event, raw })
             }
             None => Vec::new(),
         }

@@ -16,8 +16,8 @@ const NAMES_MAX: usize = 40;
 const OPEN_BYTES_MAX: usize = 4 * 40 * 1024;
 
 /// The most memory that one identity takes, in bytes, when every bound is reached and every text is as long as it may
-/// be (about 220 KiB; nine tenths of it are findings and texts that an ordinary identity does not have). An identity
-/// without findings, known by its key, takes below 3 KiB.
+/// be: about 195 KiB, most of which are findings and texts that an ordinary identity does not have. Measured with 50 000
+/// identities that send everything: 2.3 KiB each before their first reboot, 3.6 KiB with four branches.
 pub const TRACK_BYTES_MAX: usize = size_of::<Slot>()
     + BRANCHES * (size_of::<continuity::Branch>() + NAMES * (MAX_TEXT_BYTES + 64) + 2 * MAX_TEXT_BYTES)
     + STAYS * (size_of::<Stay>() + 2 * MAX_TEXT_BYTES)
@@ -26,6 +26,8 @@ pub const TRACK_BYTES_MAX: usize = size_of::<Slot>()
     + NAMES_MAX * 2 * (size_of::<NameKey>() + 16)
     + 12 * MAX_TEXT_BYTES
     + OPEN_BYTES_MAX;
+
+const _: () = assert!(TRACK_BYTES_MAX < 256 * 1024);
 
 /// The end of a list.
 const NONE: usize = usize::MAX;

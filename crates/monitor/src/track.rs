@@ -50,6 +50,13 @@ pub(crate) struct Track {
     open: Vec<Open>,
 }
 
+/// The messages of all devices, and the number under which those of this one are kept.
+#[derive(Debug)]
+pub(crate) struct Memory<'a> {
+    pub(crate) messages: &'a mut Remembered<i64>,
+    pub(crate) serial: u64,
+}
+
 /// Where an event came from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Origin<'a> {
@@ -69,6 +76,13 @@ impl Origin<'_> {
     fn time(self) -> i64 {
         self.event.time.micros() / 1_000
     }
+}
+
+/// No device has been up for longer than 100 years; what says so says nothing.
+const UPTIME_MAX_MS: i64 = 100 * 366 * 86_400_000;
+
+fn uptime(ms: Option<u64>) -> Option<i64> {
+    ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms <= UPTIME_MAX_MS)
 }
 
 fn moment(ms: i64) -> Timestamp {
@@ -180,14 +194,13 @@ impl Track {
     pub(crate) fn observe(
         &mut self,
         limits: &Limits,
-        messages: &mut Remembered<i64>,
-        serial: u64,
+        memory: Memory<'_>,
         origin: Origin<'_>,
     ) -> Vec<Finding> {
         let mut out = Vec::new();
         match &origin.event.body {
             EventBody::Authentication(body) => self.authenticated(limits, body, origin, &mut out),
-            EventBody::Heartbeat(body) => self.heartbeat(limits, messages, serial, body, origin, &mut out),
+            EventBody::Heartbeat(body) => self.heartbeat(limits, memory, body, origin, &mut out),
             EventBody::SessionEnd(end) => {
                 self.sessions.retain(|(session, _)| *session != hash64(&end.session))
             }
@@ -215,7 +228,7 @@ impl Track {
         }
         let sample = Sample {
             time: origin.time(),
-            uptime: body.uptime_ms.and_then(|ms| i64::try_from(ms).ok()),
+            uptime: uptime(body.uptime_ms),
             counter: body.counter,
             boot_count: None,
             boot_id: body.boot_id.as_ref().map(hash64),
@@ -235,8 +248,7 @@ impl Track {
     fn heartbeat(
         &mut self,
         limits: &Limits,
-        messages: &mut Remembered<i64>,
-        serial: u64,
+        memory: Memory<'_>,
         body: &Heartbeat,
         origin: Origin<'_>,
         out: &mut Vec<Finding>,
@@ -248,7 +260,7 @@ impl Track {
         let network = body.peer.as_ref().map(Network::of).or(of_session);
         let sample = Sample {
             time: origin.time(),
-            uptime: body.uptime_ms.and_then(|ms| i64::try_from(ms).ok()),
+            uptime: uptime(body.uptime_ms),
             counter: body.counter,
             boot_count: body.boot_count,
             boot_id: None,
@@ -259,7 +271,7 @@ impl Track {
             security_version: body.security_version,
             source: hash64(&origin.event.source),
         };
-        if self.came_again(limits, messages, serial, body, &sample, origin, out) {
+        if self.came_again(limits, memory, body, &sample, origin, out) {
             return;
         }
         self.place(limits, &sample, origin, out);
@@ -272,8 +284,7 @@ impl Track {
     fn came_again(
         &mut self,
         limits: &Limits,
-        messages: &mut Remembered<i64>,
-        serial: u64,
+        memory: Memory<'_>,
         body: &Heartbeat,
         sample: &Sample<'_>,
         origin: Origin<'_>,
@@ -284,12 +295,12 @@ impl Track {
             return false;
         }
         let content = hash128((
-            serial,
+            memory.serial,
             (body.counter, body.uptime_ms, body.boot_count, body.security_version, body.bytes),
             (&body.firmware, &body.device_type, &body.token, body.device_time),
             &body.counter_quote,
         ));
-        let Some(first) = messages.first_or_insert(content, sample.time) else {
+        let Some(first) = memory.messages.first_or_insert(content, sample.time) else {
             self.latest = Some(hash64(content));
             return false;
         };
@@ -496,6 +507,7 @@ impl Track {
                 match (fork.corroborated, fork.sources_apart) {
                     (true, _) => 1,
                     (false, false) => 2,
+                    (false, true) if fork.both_chains => 3,
                     (false, true) => u64::MAX,
                 },
                 "continuity.return",
@@ -581,14 +593,18 @@ impl Track {
             ));
         }
         if fork.sources_apart && !fork.corroborated {
-            let says = "each instance was seen by another source, whose clocks may differ".to_owned();
+            let says = "the boots were timed by several sources, whose clocks may differ".to_owned();
             signs.push(evidence("source.differs", "source", -5.0, says));
+        }
+        if fork.one_sequence && matches!(fork.proof, Proof::Boots { .. }) {
+            let says = "the counters of the two form one sequence, as those of one device do".to_owned();
+            signs.push(evidence("continuity.unbroken", "continuity", -15.0, says));
         }
         Some(Claim {
             kind: self.two_instances(),
             rules,
             evidence: signs,
-            impossible: confirm_after < u64::MAX,
+            impossible: confirm_after < u64::MAX && !fork.one_sequence,
             confirm_after,
             began: (moment(younger_of(older, younger).first), younger_of(older, younger).began.clone()),
             branches: [older, younger].into_iter().map(describe).collect(),

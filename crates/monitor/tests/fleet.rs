@@ -3,6 +3,8 @@
 //! The generator is small and deterministic: one seed, one fleet. It is ours, so the rates are a check of the design,
 //! not a measurement of the field.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 mod sim;
 
 use sim::{Clone as Copy, Device, Fleet, MINUTE, Noise};
@@ -75,6 +77,7 @@ fn copies_of_flash_are_found_by_their_second_heartbeat() {
         ("counter jumped ahead", Copy { ahead: 5_000, ..Copy::default() }),
         ("seldom", Copy { period: 120 * MINUTE, ..Copy::default() }),
         ("always claims to have booted", Copy { always_fresh: true, ..Copy::default() }),
+        ("seen by another gate", Copy { source: "gate-2", age: 8, ..Copy::default() }),
         ("without tokens", Copy { tokens: false, ..Copy::default() }),
     ];
     for (what, copy) in kinds {
@@ -88,6 +91,17 @@ fn copies_of_flash_are_found_by_their_second_heartbeat() {
             if let Some(original) = last.original {
                 assert_eq!(original.branch, 0, "{what}, seed {seed}: {last:#?}");
             }
+        }
+    }
+}
+
+#[test]
+fn copies_are_found_although_replies_and_lines_get_lost() {
+    for source in ["gate-1", "gate-2"] {
+        for seed in 1..=40 {
+            let copy = Copy { losses: 20, source, ..Copy::default() };
+            let (findings, found) = beside(seed, Device::new(7), copy, Certainty::Confirmed);
+            assert!(found.is_some_and(|beats| beats <= 4), "{source}, seed {seed}: {found:?} {findings:#?}");
         }
     }
 }

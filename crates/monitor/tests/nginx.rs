@@ -1,5 +1,7 @@
 //! The shipped log format in a real nginx, with client certificates that OpenSSL made.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

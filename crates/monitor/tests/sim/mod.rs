@@ -67,8 +67,8 @@ impl Noise {
     /// A mixture in which each device has some and every kind occurs.
     pub(crate) fn all(number: u32) -> Self {
         Self {
-            reboot: if number % 50 == 0 { 5 } else { 60 },
-            loses_counts: number % 4 == 0,
+            reboot: if number.is_multiple_of(50) { 5 } else { 60 },
+            loses_counts: number.is_multiple_of(4),
             reinstall: 200,
             lost_reply: 50,
             lost_line: 100,
@@ -94,11 +94,24 @@ pub(crate) struct Clone {
     pub(crate) ahead: u64,
     pub(crate) always_fresh: bool,
     pub(crate) tokens: bool,
+    /// The gate that sees it; the device is seen by gate-1.
+    pub(crate) source: &'static str,
+    /// The device's replies and lines get lost as well, one in so many.
+    pub(crate) losses: i64,
 }
 
 impl Default for Clone {
     fn default() -> Self {
-        Self { age: 2, period: 15 * MINUTE, same_network: false, ahead: 0, always_fresh: false, tokens: true }
+        Self {
+            age: 2,
+            period: 15 * MINUTE,
+            same_network: false,
+            ahead: 0,
+            always_fresh: false,
+            tokens: true,
+            source: "gate-1",
+            losses: 0,
+        }
     }
 }
 
@@ -268,7 +281,7 @@ impl Fleet {
                         state.booted = *next - 20_000;
                         state.boot_count += 1;
                     }
-                    let line = self.beat(&device, state, *next, *next, false, "gate-1");
+                    let line = self.beat(&device, state, *next, *next, false, copy.source);
                     lines.push((line, true));
                     *next += copy.period;
                 }
@@ -280,8 +293,11 @@ impl Fleet {
                 clone = Some((state, start));
                 continue;
             }
-            let line = self.beat(&device, &mut state, at, at, false, "gate-1");
-            lines.push((line, false));
+            let lost_reply = self.random.one_in(copy.losses);
+            let line = self.beat(&device, &mut state, at, at, lost_reply, "gate-1");
+            if !self.random.one_in(copy.losses) {
+                lines.push((line, false));
+            }
             beats += 1;
             at += device.period;
         }
