@@ -383,8 +383,8 @@ pub trait Registry: Send {
     /// [`RegistryError::Missing`] when there is no such intent.
     fn complete(&mut self, serial: &[u8], der: &[u8], at: Timestamp) -> Result<(), RegistryError>;
 
-    /// Turns every intent without a certificate into an orphan, which counts as revoked, and gives the devices their
-    /// tokens back. Returns the serial numbers. Called once, at the start.
+    /// Turns every intent without a certificate into an orphan, which counts as revoked, and gives the devices back
+    /// tokens that were spent on nothing. Returns the serial numbers. Called once, at the start.
     ///
     /// # Errors
     /// [`RegistryError`] when the database fails.

@@ -456,8 +456,11 @@ impl Registry for SqliteRegistry {
                     ],
                 )?;
                 tx.execute(
-                    "UPDATE device SET token_spent_for = NULL WHERE id = \
-                     (SELECT device FROM certificate WHERE serial = ?1)",
+                    // A token that has served stays spent: the intent may have been a renewal's, which needs none.
+                    "UPDATE device SET token_spent_for = NULL \
+                     WHERE id = (SELECT device FROM certificate WHERE serial = ?1) AND NOT EXISTS \
+                     (SELECT 1 FROM certificate AS served WHERE served.device = device.id \
+                     AND served.spki_sha256 = device.token_spent_for AND served.der IS NOT NULL)",
                     params![serial],
                 )?;
                 let body = json!({ "why": "the program ended between intent and certificate" });
