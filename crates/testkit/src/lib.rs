@@ -1,4 +1,11 @@
 //! Test PKI, foreign peers and a browser; a dev-dependency only.
 
 pub mod browser;
+pub mod curl;
+pub mod nginx;
+pub mod openssl;
+pub mod peer;
+pub mod process;
+pub mod server;
+pub mod softhsm;
 pub mod swtpm;

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::peer;
+
 /// How long making a TPM or starting it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often ports are tried that somebody else took in between.
@@ -49,8 +51,7 @@ impl Swtpm {
     /// is 1, because a test that silently does nothing proves nothing.
     #[must_use]
     pub fn start(kind: EkKind) -> Option<Self> {
-        if !installed("swtpm") || !installed("swtpm_setup") {
-            missing_peer("swtpm and swtpm_setup (Debian packages swtpm and swtpm-tools)");
+        if !peer::all_present(&["swtpm", "swtpm_setup"]) {
             return None;
         }
         match Self::manufacture(kind) {
@@ -116,7 +117,7 @@ impl Swtpm {
             format!(
                 "create_certs_tool = {}\ncreate_certs_tool_config = {1}/localca.conf\n\
                  create_certs_tool_options = {1}/localca.options\nactive_pcr_banks = sha256\n",
-                find("swtpm_localca").unwrap_or_else(|| PathBuf::from("swtpm_localca")).display(),
+                peer::find("swtpm_localca").unwrap_or_else(|| PathBuf::from("swtpm_localca")).display(),
                 root.display()
             ),
         )?;
@@ -183,8 +184,7 @@ impl Drop for Swtpm {
 /// When the tool fails, and as for [`Swtpm::start`] when it is missing.
 #[must_use]
 pub fn tpm2_tool(tpm: &Swtpm, tool: &str, arguments: &[&str]) -> Option<Vec<u8>> {
-    if !installed(tool) {
-        missing_peer("tpm2-tools (Debian package tpm2-tools)");
+    if !peer::all_present(&[tool]) {
         return None;
     }
     let root = tpm.folder.path();
@@ -216,25 +216,6 @@ impl Swtpm {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-fn installed(program: &str) -> bool {
-    find(program).is_some()
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test has to be visible in the output of the test run")]
-fn missing_peer(what: &str) {
-    let required = std::env::var_os("CI").is_some()
-        || std::env::var("TOUCHMARK_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-    if required {
-        refuse(&format!("{what} not found in PATH, and this run must not skip a peer"));
-    }
-    eprintln!("SKIPPED: {what} not found in PATH; set TOUCHMARK_REQUIRE_PEERS=1 to make this an error");
 }
 
 #[expect(clippy::panic, reason = "a launcher for tests fails the test that uses it")]
