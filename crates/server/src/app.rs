@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use touchmark_authority::registry::{CertificateRecord, DeviceStatus, KeyRecord};
 use touchmark_authority::{Authority, AuthorityError};
 use touchmark_identity::event::{AntiRollbackFloor, AssuranceSummary, Event, EventBody, IdentityRef, Registry};
-use touchmark_identity::finding::{Action, Certainty, Finding};
+use touchmark_identity::finding::{Certainty, Finding};
 use touchmark_identity::ids::DeviceId;
 use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
@@ -38,6 +38,8 @@ pub struct App {
     pub metrics: Metrics,
     /// How the authority's keys are kept.
     pub custody: Custody,
+    /// What terminators are still owed.
+    pub gate: gate::Owed,
     authority: Mutex<Authority>,
     watch: Mutex<Watch>,
 }
@@ -59,6 +61,7 @@ impl App {
             clock,
             metrics: Metrics::default(),
             custody,
+            gate: gate::Owed::default(),
             authority: Mutex::new(authority),
             watch: Mutex::new(watch),
         }
@@ -119,9 +122,9 @@ impl App {
 
     /// Quarantine on a confirmed finding, where the operator turned that on.
     fn respond(&self, finding: &Finding) -> Result<(), ServerError> {
-        let wanted = self.config.response.quarantine_on_confirmed
+        let wanted = self.config.response.quarantine_on_confirmed.contains(&finding.kind)
             && finding.grade == Certainty::Confirmed
-            && finding.action == Action::Quarantine;
+            && finding.closed.is_none();
         let (true, Some(name)) = (wanted, &finding.device) else { return Ok(()) };
         let device = DeviceId::new(name).map_err(|e| ServerError::BadBody { detail: e.to_string() })?;
         let status = self.authority().known(&device)?.status;

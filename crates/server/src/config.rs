@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use touchmark_identity::ids::DeviceType;
 use touchmark_authority::Settings as AuthoritySettings;
+use touchmark_identity::finding::Kind;
 use touchmark_monitor::Settings as MonitorSettings;
 
 use crate::error::ServerError;
@@ -87,9 +88,9 @@ pub struct Attestation {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Response {
-    /// Quarantines a device on a confirmed finding that proposes it. Quarantine can be released; revocation always
-    /// needs a person. Default false.
-    pub quarantine_on_confirmed: bool,
+    /// Kinds of confirmed findings, such as `clone`, on which a device is quarantined at once. Quarantine holds the
+    /// original back with its copy, and can be released; revocation always needs a person. Default: none.
+    pub quarantine_on_confirmed: Vec<Kind>,
 }
 
 /// A `[[source]]` table: a terminator's log.
@@ -145,7 +146,7 @@ mod tests {
         let config: Config = toml::from_str("").unwrap();
         assert_eq!(config.listen.enrol.port(), 8443);
         assert!(!config.attestation.dangerously_accept_test_endorsers);
-        assert!(!config.response.quarantine_on_confirmed);
+        assert!(config.response.quarantine_on_confirmed.is_empty());
     }
 
     #[test]

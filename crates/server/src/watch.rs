@@ -130,7 +130,8 @@ impl Watch {
     fn observe(&mut self, event: &Event, raw: RawDigest) -> Vec<Finding> {
         match &event.body {
             EventBody::Heartbeat(beat) => {
-                if let Some(name) = &event.identity.common_name {
+                // A terminator's line about a connection that goes on is a heartbeat without content.
+                if let (Some(name), Some(_)) = (&event.identity.common_name, beat.counter) {
                     self.seen.insert(name.clone(), Seen { at: event.time, firmware: beat.firmware.clone() });
                 }
             }

@@ -73,7 +73,6 @@ pub(crate) struct Device {
     pub(crate) id: String,
     pub(crate) holder: Holder,
     pub(crate) dir: PathBuf,
-    pub(crate) key: KeyName,
     agent: Option<Agent>,
     _element: Option<Running>,
 }
@@ -140,8 +139,6 @@ impl Fleet {
         fs::create_dir_all(dir.join("inbox"))?;
         let flash = dir.join("flash.img");
         drop(FlashImage::create(&flash, 256 * 1024)?);
-        // Several devices share one TPM emulator, so the key bears the device's name.
-        let key = KeyName::new(&id)?;
         let (store, element) = match holder {
             Holder::Software | Holder::Bluff => (format!("software:{}#identity.toml", flash.display()), None),
             Holder::Tpm => {
@@ -158,7 +155,8 @@ impl Fleet {
                 (format!("element:tcp:{}", ready.tcp), Some(process))
             }
         };
-        let device = Device { id, holder, dir, key, agent: None, _element: element };
+        let device = Device { id, holder, dir, agent: None, _element: element };
+        // Several devices share one TPM emulator, so the key bears the device's name.
         let claims = if holder == Holder::Bluff { "claims = \"tpm\"\n" } else { "" };
         let text = format!(
             "device = \"{id}\"\ndevice_type = \"{kind}\"\nstore = {store:?}\nkey = \"{id}\"\nflash = {flash:?}\n\

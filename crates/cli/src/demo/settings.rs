@@ -42,7 +42,7 @@ endorsers_dir = {endorsers}
 dangerously_accept_test_endorsers = true
 
 [response]
-quarantine_on_confirmed = true
+quarantine_on_confirmed = ["clone"]
 
 [anti_rollback]
 meter = {FLOOR}
