@@ -274,6 +274,9 @@ fn says(subject: &Subject<'_>, finding: &Finding, seen: &str, signs: u64) -> Str
         ),
     };
     let original = match finding.original {
+        Some(original) if original.probability > 0.99 => {
+            format!(" Instance {} is the likely original (over 99 %).", original.branch)
+        }
         Some(original) => format!(
             " Instance {} is the likely original ({:.0} %).",
             original.branch,

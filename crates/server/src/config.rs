@@ -46,6 +46,12 @@ pub struct Listen {
     pub public: SocketAddr,
     /// Dashboard and metrics, plain HTTP for loopback or a proxy that authenticates. Default `127.0.0.1:8081`.
     pub dashboard: SocketAddr,
+    /// Unix socket on which the terminator hands heartbeats on. Whoever may open it speaks for any device. Default:
+    /// `telemetry.sock` in the data directory.
+    pub telemetry: Option<PathBuf>,
+    /// Permissions of that socket, in octal. Default `0600`: the server's own user. A terminator under another user
+    /// needs `0660`, and a directory of its own whose group is the terminator's.
+    pub telemetry_mode: String,
     /// Host names and addresses in the server's TLS certificate. Default `localhost` and the `enrol` address.
     pub hosts: Vec<String>,
 }
@@ -56,8 +62,21 @@ impl Default for Listen {
             enrol: ([127, 0, 0, 1], 8443).into(),
             public: ([127, 0, 0, 1], 8080).into(),
             dashboard: ([127, 0, 0, 1], 8081).into(),
+            telemetry: None,
+            telemetry_mode: "0600".to_owned(),
             hosts: Vec::new(),
         }
+    }
+}
+
+impl Listen {
+    /// The permissions of the telemetry socket.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn telemetry_permissions(&self) -> Result<u32, String> {
+        let mode = u32::from_str_radix(&self.telemetry_mode, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.ok_or_else(|| format!("listen.telemetry_mode is {:?}, it must be octal up to 0777", self.telemetry_mode))
     }
 }
 
@@ -133,7 +152,27 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, ServerError> {
         let wrong = |detail: String| ServerError::Config { path: path.display().to_string(), detail };
         let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-        toml::from_str(&text).map_err(|e| wrong(e.to_string()))
+        let config: Self = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        config.check().map_err(wrong)?;
+        Ok(config)
+    }
+
+    /// Holds the values against their documented ranges.
+    fn check(&self) -> Result<(), String> {
+        self.listen.telemetry_permissions()?;
+        for (key, value, range) in [
+            ("authority.crl_lifetime_s", self.authority.crl_lifetime_s, 60..=2_592_000),
+            ("authority.ocsp_lifetime_s", self.authority.ocsp_lifetime_s, 1..=604_800),
+        ] {
+            if !range.contains(&value) {
+                return Err(format!("{key} is {value}, it must be {} to {}", range.start(), range.end()));
+            }
+        }
+        let organisation = self.authority.organisation.chars().count();
+        if !(1..=64).contains(&organisation) {
+            return Err(format!("authority.organisation has {organisation} characters, it must have 1 to 64"));
+        }
+        Ok(())
     }
 }
 
@@ -147,6 +186,20 @@ mod tests {
         assert_eq!(config.listen.enrol.port(), 8443);
         assert!(!config.attestation.dangerously_accept_test_endorsers);
         assert!(config.response.quarantine_on_confirmed.is_empty());
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for text in [
+            "[authority]\ncrl_lifetime_s = 59",
+            "[authority]\nocsp_lifetime_s = 0",
+            "[authority]\norganisation = \"\"",
+            "[listen]\ntelemetry_mode = \"rw\"",
+        ] {
+            let config: Config = toml::from_str(text).unwrap();
+            assert!(config.check().is_err(), "{text}");
+        }
+        assert_eq!(Config::default().check(), Ok(()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use touchmark_authority::registry::sqlite::open_private;
 use touchmark_identity::event::Event;
 use touchmark_identity::finding::Finding;
 use touchmark_identity::key::SpkiHash;
@@ -80,7 +81,7 @@ impl EventLog {
     /// [`ServerError::EventLog`] when the database cannot be used.
     pub fn open(directory: &Path) -> Result<Self, ServerError> {
         let failed = refused("open");
-        let mut connection = Connection::open(directory.join("events.db")).map_err(&failed)?;
+        let mut connection = open_private(&directory.join("events.db")).map_err(&failed)?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")
             .map_err(&failed)?;

@@ -102,7 +102,7 @@ pub fn open_authority(
     clock: Clock,
 ) -> Result<(Authority, crate::keys::Custody), ServerError> {
     std::fs::create_dir_all(data).and_then(|()| {
-        std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o711))
+        std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
     }).map_err(|source| ServerError::File { action: "make", path: data.display().to_string(), source })?;
     let registry = SqliteRegistry::open(data).map_err(touchmark_authority::AuthorityError::from)?;
     let (keys, custody) = open_key_store(&config.keys, data, passphrase)?;
@@ -134,12 +134,16 @@ impl Server {
         (config.listen.enrol, config.listen.public, config.listen.dashboard) = (enrol_at, public_at, dashboard_at);
         let (authority, custody) = open_authority(&config, data, passphrase, test_root_pem, clock)?;
         let watch = Watch::open(data, config.monitor.clone())?;
+        let telemetry = config.listen.telemetry.clone().unwrap_or_else(|| data.join(TELEMETRY_SOCKET));
+        let telemetry_mode = config
+            .listen
+            .telemetry_permissions()
+            .map_err(|detail| ServerError::Config { path: "the configuration".to_owned(), detail })?;
         let listeners = Listeners {
             enrol,
             public,
             dashboard,
-            // The terminator runs under another user; only the data directory's owner lets it in.
-            telemetry: listen_unix(&data.join(TELEMETRY_SOCKET), 0o666)?,
+            telemetry: listen_unix(&telemetry, telemetry_mode)?,
             control: listen_unix(&crate::control::socket(data), 0o600)?,
         };
         let root = data.join("root.pem");
@@ -160,7 +164,7 @@ impl Server {
         }
         app.blocking(|app| {
             app.tell_monitor()?;
-            gate::publish(app)
+            gate::publish_at_start(app)
         })
         .await?;
         let addresses = Addresses {
@@ -168,7 +172,7 @@ impl Server {
             enrol: format!("https://{enrol_at}"),
             public: format!("http://{public_at}"),
             dashboard: format!("http://{dashboard_at}"),
-            telemetry: data.join(TELEMETRY_SOCKET),
+            telemetry,
             control: crate::control::socket(data),
             root,
         };

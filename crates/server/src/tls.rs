@@ -66,14 +66,19 @@ impl CurrentCertificate {
 }
 
 /// The configuration of the enrolment listener. A client certificate that is sent must chain to this authority's
-/// root; whether it is still good is the registry's to say, for each request.
+/// CAs; whether it is still good is the registry's to say, for each request.
 ///
 /// # Errors
 /// [`ServerError::Tls`] when the library refuses.
 pub fn server_config(app: &App, current: Arc<CurrentCertificate>) -> Result<Arc<ServerConfig>, ServerError> {
     let mut roots = RootCertStore::empty();
-    let root = app.authority().root().certificate().der.clone();
-    roots.add(CertificateDer::from(root)).map_err(failed)?;
+    // The issuing CA is an anchor of its own: an EST client holds the certificate that it got, and `simpleenroll` gives
+    // it that one alone (RFC 7030 §4.2.3), so many present no chain.
+    let authority = app.authority();
+    for ca in [authority.root(), authority.issuing()] {
+        roots.add(CertificateDer::from(ca.certificate().der.clone())).map_err(failed)?;
+    }
+    drop(authority);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .allow_unauthenticated()

@@ -4,6 +4,7 @@
 //! database at a time; a lock file says so.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
@@ -68,6 +69,16 @@ fn database_file(action: &'static str) -> impl Fn(std::io::Error) -> RegistryErr
     move |source| RegistryError::Database { action, source: Box::new(source) }
 }
 
+/// Opens a database that its owner alone may read (mode 0600, which its WAL inherits); makes it where it is missing.
+///
+/// # Errors
+/// What SQLite or the operating system said.
+pub fn open_private(path: &Path) -> rusqlite::Result<Connection> {
+    let made = File::options().create(true).truncate(false).write(true).mode(0o600).open(path);
+    made.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    Connection::open(path)
+}
+
 impl SqliteRegistry {
     /// Opens the registry in a directory, or makes it.
     ///
@@ -85,7 +96,7 @@ impl SqliteRegistry {
         if held.try_lock().is_err() {
             return Err(RegistryError::Held { path: directory.display().to_string() });
         }
-        let connection = Connection::open(directory.join("registry.db")).map_err(refused("open the registry"))?;
+        let connection = open_private(&directory.join("registry.db")).map_err(refused("open the registry"))?;
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \

@@ -13,6 +13,9 @@ use super::view::{
     AuthorityKey, CertificateState, Counts, DeviceRow, FindingRow, Input, Overview, StorageCount,
 };
 
+/// 9999-12-31T00:00:00Z, in seconds since 1970.
+const NO_END_S: u64 = 253_402_214_400;
+
 /// The parts of the overview that live on, by the name in their address.
 pub const OVERVIEW_PARTS: &[&str] = &["counts", "grades", "findings", "storage", "keys", "fleet", "inputs"];
 
@@ -283,7 +286,11 @@ fn device_row(row: &DeviceRow, now: Timestamp) -> Markup {
             }
             td.time { (moment_or_absent(row.last_seen, true)) }
             td.time {
-                (moment_or_absent(row.certificate_ends, true))
+                @match row.certificate_ends {
+                    // IEEE 802.1AR-2018 §8.7: the year 9999 stands for no well-defined end.
+                    Some(end) if end.seconds() >= NO_END_S => span.faint { "no end" },
+                    end => (moment_or_absent(end, true)),
+                }
                 @if row.certificate_ends.is_some_and(|end| end <= now) { " " (certificate_state(CertificateState::Expired)) }
             }
         }

@@ -300,8 +300,8 @@ pub(crate) fn overview() -> Overview {
                 last_event: Some(at(-1)),
                 accepted: 4_812_077,
                 refused: vec![
-                    Refusal { reason: "NG-0004 client certificate not verified".to_owned(), lines: 2_114 },
-                    Refusal { reason: "NG-0001 not JSON".to_owned(), lines: 3 },
+                    Refusal { reason: "client-certificate-refused".to_owned(), lines: 2_114 },
+                    Refusal { reason: "malformed".to_owned(), lines: 3 },
                 ],
             },
             Input {
@@ -366,7 +366,7 @@ pub(crate) fn device() -> DevicePage {
                 field("Part", "unknown", Some("Example SE-9"), Standing::Refuted, "a part counts only with its endorser"),
             ],
             reasons: vec![
-                "AT-0007: the attestation chain ends at \"CN=Some Root\", which is not pinned; add its root to the \
+                "AT-0003: the attestation chain ends at \"CN=Some Root\", which is not pinned; add its root to the \
                  endorsers if you trust it"
                     .to_owned(),
             ],
