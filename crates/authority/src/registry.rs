@@ -396,11 +396,11 @@ pub trait Registry: Send {
     /// [`RegistryError`] when the database fails.
     fn key(&mut self, spki: &SpkiHash) -> Result<Option<KeyRecord>, RegistryError>;
 
-    /// All keys.
+    /// All keys by device, the newest of each last; of one device, when one is named.
     ///
     /// # Errors
     /// [`RegistryError`] when the database fails.
-    fn keys(&mut self) -> Result<Vec<KeyRecord>, RegistryError>;
+    fn keys(&mut self, device: Option<&DeviceId>) -> Result<Vec<KeyRecord>, RegistryError>;
 
     /// A certificate by its serial number.
     ///

@@ -1,14 +1,17 @@
 //! What the parts of the server share, and the acts that touch more than one of them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use touchmark_authority::registry::{CertificateRecord, DeviceStatus, KeyRecord};
+use touchmark_authority::registry::{CertificateRecord, Device, DeviceStatus, KeyRecord};
 use touchmark_authority::{Authority, AuthorityError};
-use touchmark_identity::event::{AntiRollbackFloor, AssuranceSummary, Event, EventBody, IdentityRef, Registry};
+use touchmark_identity::event::{
+    AntiRollbackFloor, AssuranceSummary, Event, EventBody, IdentityRef, MAX_ALIASES, Registry,
+};
 use touchmark_identity::finding::{Certainty, Finding};
 use touchmark_identity::ids::DeviceId;
-use touchmark_identity::key::sha256;
+use touchmark_identity::key::{SpkiHash, sha256};
 use touchmark_identity::timestamp::Timestamp;
 
 use crate::config::Config;
@@ -131,38 +134,36 @@ impl App {
         if status == DeviceStatus::Enrolled {
             let reason = format!("finding {} ({})", finding.id, finding.kind);
             self.authority().quarantine(&device, &reason, self.now())?;
-            self.after_change()?;
+            self.after_change(&device)?;
         }
         Ok(())
     }
 
     /// What follows an issuance: it is counted, and the monitor is told. The certificate stands whatever becomes of
-    /// that; what the monitor was not told now, it is told at the next change or start.
-    pub fn after_issue(&self) {
+    /// that; what the monitor was not told now, it is told at the device's next change or at the next start.
+    pub fn after_issue(&self, device: &DeviceId) {
         self.metrics.enrolled();
-        if let Err(error) = self.tell_monitor() {
+        if let Err(error) = self.tell_monitor(Some(device)) {
             tracing::error!(code = error.code(), "the monitor was not told of an issuance: {}", error.chain());
         }
     }
 
-    /// What follows every change in the registry: the monitor is told, and terminators are.
+    /// What follows every change of a device's state: the monitor is told, and terminators are.
     ///
     /// # Errors
     /// [`ServerError`] when the monitor cannot be told; the change itself stands.
-    pub fn after_change(&self) -> Result<(), ServerError> {
-        self.tell_monitor()?;
+    pub fn after_change(&self, device: &DeviceId) -> Result<(), ServerError> {
+        self.tell_monitor(Some(device))?;
         gate::publish(self)
     }
 
-    /// Tells the monitor what the registry knows and the monitor does not: after each change, and at the start, so
-    /// that a crash between the two is made up for.
+    /// Tells the monitor what the registry knows and the monitor does not: of one device after each change, of all at
+    /// the start, so that a crash between the two is made up for.
     ///
     /// # Errors
     /// [`ServerError`] when registry or event log refuse.
-    pub fn tell_monitor(&self) -> Result<(), ServerError> {
-        let now = self.now();
-        let news = self.registry_events(now)?;
-        for event in news {
+    pub fn tell_monitor(&self, only: Option<&DeviceId>) -> Result<(), ServerError> {
+        for event in self.registry_events(only)? {
             let spki = event.identity.spki_sha256.map(|s| s.to_string()).unwrap_or_default();
             if self.watch().knows(&spki, &event.body) {
                 continue;
@@ -173,59 +174,65 @@ impl App {
         Ok(())
     }
 
-    fn registry_events(&self, now: Timestamp) -> Result<Vec<Event>, ServerError> {
+    fn registry_events(&self, only: Option<&DeviceId>) -> Result<Vec<Event>, ServerError> {
         let mut authority = self.authority();
-        let keys = authority.registry().keys().map_err(AuthorityError::from)?;
-        let certificates = authority.registry().certificates("device", None).map_err(AuthorityError::from)?;
-        let devices = authority.registry().devices().map_err(AuthorityError::from)?;
         let issuer = authority.issuing().certificate().certificate.tbs_certificate.subject.to_string();
+        let registry = authority.registry();
+        let keys = registry.keys(only).map_err(AuthorityError::from)?;
+        let certificates = registry.certificates("device", only).map_err(AuthorityError::from)?;
+        let devices = match only {
+            Some(device) => registry.device(device).map_err(AuthorityError::from)?.into_iter().collect(),
+            None => registry.devices().map_err(AuthorityError::from)?,
+        };
         drop(authority);
-        let mut events = Vec::with_capacity(keys.len());
-        for key in &keys {
-            let Some(device) = devices.iter().find(|d| d.id == key.device) else { continue };
-            let floor = self.config.anti_rollback.get(&device.device_type).copied();
-            let body = EventBody::Registry(Box::new(Registry {
-                device: key.device.to_string(),
-                device_type: Some(device.device_type.to_string()),
-                assurance: Some(AssuranceSummary::from(&key.assurance)),
-                home: None,
-                aliases: aliases(key, &certificates, &issuer),
-                anti_rollback_floor: floor.map(AntiRollbackFloor::SecurityVersion),
-                status: Some(device.status.to_string()),
-            }));
-            let identity = IdentityRef {
-                spki_sha256: Some(key.spki_sha256),
-                common_name: Some(key.device.to_string()),
-                ..IdentityRef::default()
-            };
-            let mut event = Event {
-                time: now,
-                received: None,
-                source: REGISTRY_SOURCE.to_owned(),
-                event_id: None,
-                identity,
-                body,
-            };
-            event.event_id = Some(hex::encode(sha256(event.to_line().as_bytes()).split_at(16).0));
-            events.push(event);
+        let devices: BTreeMap<&DeviceId, &Device> = devices.iter().map(|d| (&d.id, d)).collect();
+        let mut aliases: BTreeMap<SpkiHash, Vec<IdentityRef>> = BTreeMap::new();
+        for certificate in &certificates {
+            let names = aliases.entry(certificate.spki_sha256).or_default();
+            // A registry line names so many at most; the newest certificates come first.
+            if names.len() < MAX_ALIASES && certificate.der.is_some() {
+                names.push(alias(certificate, &issuer));
+            }
         }
-        Ok(events)
+        let now = self.now();
+        let known = keys.iter().filter_map(|key| Some((key, *devices.get(&key.device)?)));
+        Ok(known
+            .map(|(key, device)| {
+                self.registry_event(key, device, aliases.remove(&key.spki_sha256).unwrap_or_default(), now)
+            })
+            .collect())
+    }
+
+    fn registry_event(&self, key: &KeyRecord, device: &Device, aliases: Vec<IdentityRef>, now: Timestamp) -> Event {
+        let floor = self.config.anti_rollback.get(&device.device_type).copied();
+        let body = EventBody::Registry(Box::new(Registry {
+            device: key.device.to_string(),
+            device_type: Some(device.device_type.to_string()),
+            assurance: Some(AssuranceSummary::from(&key.assurance)),
+            home: None,
+            aliases,
+            anti_rollback_floor: floor.map(AntiRollbackFloor::SecurityVersion),
+            status: Some(device.status.to_string()),
+        }));
+        let identity = IdentityRef {
+            spki_sha256: Some(key.spki_sha256),
+            common_name: Some(key.device.to_string()),
+            ..IdentityRef::default()
+        };
+        let mut event =
+            Event { time: now, received: None, source: REGISTRY_SOURCE.to_owned(), event_id: None, identity, body };
+        event.event_id = Some(hex::encode(sha256(event.to_line().as_bytes()).split_at(16).0));
+        event
     }
 }
 
-/// The names under which terminators log the certificates of a key.
-fn aliases(key: &KeyRecord, certificates: &[CertificateRecord], issuer: &str) -> Vec<IdentityRef> {
-    certificates
-        .iter()
-        .filter(|c| c.spki_sha256 == key.spki_sha256 && c.der.is_some())
-        .map(|c| IdentityRef {
-            cert_sha256: c.cert_sha256.as_deref().and_then(|h| h.parse().ok()),
-            cert_sha1: c.cert_sha1.as_deref().and_then(|h| h.parse().ok()),
-            issuer_dn: Some(issuer.to_owned()),
-            serial: hex::encode(&c.serial).parse().ok(),
-            ..IdentityRef::default()
-        })
-        // A registry line names at most 32; the newest certificates come first.
-        .take(touchmark_identity::event::MAX_ALIASES)
-        .collect()
+/// The names under which terminators log a certificate.
+fn alias(certificate: &CertificateRecord, issuer: &str) -> IdentityRef {
+    IdentityRef {
+        cert_sha256: certificate.cert_sha256.as_deref().and_then(|h| h.parse().ok()),
+        cert_sha1: certificate.cert_sha1.as_deref().and_then(|h| h.parse().ok()),
+        issuer_dn: Some(issuer.to_owned()),
+        serial: hex::encode(&certificate.serial).parse().ok(),
+        ..IdentityRef::default()
+    }
 }

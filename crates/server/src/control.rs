@@ -231,7 +231,7 @@ fn inventory(authority: &mut Authority, only: Option<&DeviceId>) -> Result<Outco
         Some(device) => vec![authority.known(device)?],
         None => authority.registry().devices().map_err(AuthorityError::from)?,
     };
-    let keys = authority.registry().keys().map_err(AuthorityError::from)?;
+    let keys = authority.registry().keys(only).map_err(AuthorityError::from)?;
     let certificates = authority.registry().certificates("device", only).map_err(AuthorityError::from)?;
     let entries = devices.iter().map(|device| entry(device, &keys, &certificates)).collect();
     Ok(Outcome::Inventory { devices: entries })

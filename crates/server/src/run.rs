@@ -163,7 +163,7 @@ impl Server {
             tracing::warn!("TEST endorsers are accepted: anybody can forge their evidence");
         }
         app.blocking(|app| {
-            app.tell_monitor()?;
+            app.tell_monitor(None)?;
             gate::publish_at_start(app)
         })
         .await?;

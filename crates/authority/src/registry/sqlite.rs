@@ -32,6 +32,7 @@ CREATE TABLE key (
     spki_sha256 TEXT PRIMARY KEY, device TEXT NOT NULL REFERENCES device(id), claimed TEXT, assurance TEXT NOT NULL,
     evidence BLOB, endorser TEXT, reasons TEXT NOT NULL, recorded INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX key_by_device ON key (device, recorded);
 CREATE TABLE certificate (
     serial BLOB PRIMARY KEY, profile TEXT NOT NULL, device TEXT REFERENCES device(id), spki_sha256 TEXT NOT NULL,
     status TEXT NOT NULL, reason INTEGER, revoked INTEGER, intended INTEGER NOT NULL, issued INTEGER,
@@ -229,6 +230,12 @@ fn certificate_row(row: &Row<'_>) -> rusqlite::Result<CertificateRecord> {
 
 const CERTIFICATE_COLUMNS: &str = "serial, profile, device, spki_sha256, status, reason, revoked, issued, not_after, \
                                    der, cert_sha1, cert_sha256";
+
+/// The condition on the first parameter: a device, or none at all. Two texts instead of one with OR, which would keep
+/// SQLite from using the index.
+fn one_device(device: Option<&DeviceId>) -> &'static str {
+    if device.is_some() { "device = ?1" } else { "?1 IS NULL" }
+}
 
 /// Revocation time and reason as they stand in the columns.
 fn since(at: Timestamp, reason: RevocationReason) -> (i64, i64) {
@@ -486,13 +493,16 @@ impl Registry for SqliteRegistry {
         self.connection.query_row(&query, [spki.to_string()], key_row).optional().map_err(refused("read a key"))
     }
 
-    fn keys(&mut self) -> Result<Vec<KeyRecord>, RegistryError> {
+    fn keys(&mut self, device: Option<&DeviceId>) -> Result<Vec<KeyRecord>, RegistryError> {
         let failed = refused("list the keys");
         let mut statement = self
             .connection
-            .prepare_cached(&format!("SELECT {KEY_COLUMNS} FROM key ORDER BY device, recorded"))
+            .prepare_cached(&format!(
+                "SELECT {KEY_COLUMNS} FROM key WHERE {} ORDER BY device, recorded",
+                one_device(device)
+            ))
             .map_err(&failed)?;
-        let rows = statement.query_map([], key_row).map_err(&failed)?;
+        let rows = statement.query_map([device.map(DeviceId::as_str)], key_row).map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
@@ -511,12 +521,12 @@ impl Registry for SqliteRegistry {
     ) -> Result<Vec<CertificateRecord>, RegistryError> {
         let failed = refused("list the certificates");
         let query = format!(
-            "SELECT {CERTIFICATE_COLUMNS} FROM certificate WHERE profile = ?1 AND (?2 IS NULL OR device = ?2) \
-             ORDER BY intended DESC, serial"
+            "SELECT {CERTIFICATE_COLUMNS} FROM certificate WHERE profile = ?2 AND {} ORDER BY intended DESC, serial",
+            one_device(device)
         );
         let mut statement = self.connection.prepare_cached(&query).map_err(&failed)?;
         let rows =
-            statement.query_map(params![profile, device.map(DeviceId::as_str)], certificate_row).map_err(&failed)?;
+            statement.query_map(params![device.map(DeviceId::as_str), profile], certificate_row).map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 

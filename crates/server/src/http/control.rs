@@ -23,9 +23,9 @@ async fn act(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Json
     let outcome = app
         .blocking(move |app| {
             let outcome = execute(&mut app.authority(), &act, app.now())?;
-            if let Outcome::Changed { dry_run: false, .. } = outcome {
+            if let Outcome::Changed { device, dry_run: false, .. } = &outcome {
                 // The act stands whatever follows; what cannot be told now is told at the next change.
-                if let Err(error) = app.after_change() {
+                if let Err(error) = app.after_change(device) {
                     tracing::error!(code = error.code(), "after {act:?}: {}", error.chain());
                 }
             }

@@ -132,7 +132,7 @@ async fn complete(State(app): State<Arc<App>>, request: Request<Body>) -> Result
             let chain =
                 [authority.issuing().certificate().pem()?, authority.root().certificate().pem()?].concat();
             drop(authority);
-            app.after_issue();
+            app.after_issue(&enrolled.key.device);
             Ok(EnrolledBody {
                 schema: "touchmark.enrolled/1",
                 certificate: enrolled.certificate.pem()?,

@@ -87,7 +87,7 @@ async fn simple_enrol(State(app): State<Arc<App>>, request: Request<Body>) -> Re
             let request = ProvenRequest::from_any(&bytes)?;
             let ticket = Ticket { device: &ticket.device, token: &ticket.token };
             let enrolled = app.authority().simple_enrol(&ticket, &request, app.now())?;
-            app.after_issue();
+            app.after_issue(&enrolled.key.device);
             Ok(enrolled)
         })
         .await?;
@@ -112,7 +112,7 @@ async fn simple_reenrol(
             let presented = HeldCertificate::from_der(&presented.0)?;
             let request = ProvenRequest::from_any(&bytes)?;
             let enrolled = app.authority().simple_reenrol(&presented, &request, app.now())?;
-            app.after_issue();
+            app.after_issue(&enrolled.key.device);
             Ok(enrolled)
         })
         .await?;

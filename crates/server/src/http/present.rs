@@ -75,7 +75,7 @@ impl Fleet {
         let registry = authority.registry();
         Ok(Self {
             devices: registry.devices().map_err(AuthorityError::from)?,
-            keys: registry.keys().map_err(AuthorityError::from)?,
+            keys: registry.keys(None).map_err(AuthorityError::from)?,
             certificates: registry.certificates("device", None).map_err(AuthorityError::from)?,
         })
     }
