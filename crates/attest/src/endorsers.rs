@@ -46,6 +46,19 @@ pub enum EndorserError {
     },
 }
 
+impl EndorserError {
+    /// The stable code, as listed in `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotPem { .. } => "AT-0030",
+            Self::BadCertificate { .. } => "AT-0031",
+            Self::NotTest { .. } => "AT-0032",
+            Self::TooMany { .. } => "AT-0033",
+        }
+    }
+}
+
 /// A root that the operator has pinned: whoever holds its private key can vouch for parts.
 #[derive(Debug, Clone)]
 pub struct Endorser {

@@ -164,3 +164,30 @@ pub enum AppraisalError {
         operation: &'static str,
     },
 }
+
+impl AppraisalError {
+    /// The stable code, as listed in `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoEndorsers => "AT-0001",
+            Self::TestEndorser { .. } => "AT-0002",
+            Self::UnknownEndorser { .. } => "AT-0003",
+            Self::Malformed { .. } => "AT-0004",
+            Self::BadSignature { .. } => "AT-0005",
+            Self::NotValid { .. } => "AT-0006",
+            Self::NotAnIssuer { .. } => "AT-0007",
+            Self::CriticalExtension { .. } => "AT-0008",
+            Self::WrongPurpose { .. } => "AT-0009",
+            Self::UnsupportedAlgorithm { .. } => "AT-0010",
+            Self::TooMuch { .. } => "AT-0011",
+            Self::NotFresh { .. } => "AT-0012",
+            Self::KeyMismatch { .. } => "AT-0013",
+            Self::MissingAttribute { .. } => "AT-0014",
+            Self::ForbiddenAttribute { .. } => "AT-0015",
+            Self::WrongValue { .. } => "AT-0016",
+            Self::NotActivated => "AT-0017",
+            Self::Crypto { .. } => "AT-0018",
+        }
+    }
+}

@@ -228,9 +228,16 @@ impl Founding<'_> {
             key_identifier: key_identifier(signing_public),
             public_url: self.settings.public_url.as_deref().unwrap_or_default(),
         };
-        let subject =
-            Subject { profile, name, key: public.clone(), record: None, spends_token: false };
-        let held = crate::issue::issue(self.registry, self.keys, &issuer, signing_key, signing_public, subject, now)?;
+        let subject = Subject { profile, name, key: public.clone(), record: None, spends_token: false };
+        let held = crate::issue::issue(
+            self.registry,
+            self.keys,
+            &issuer,
+            signing_key,
+            signing_public,
+            subject,
+            now,
+        )?;
         Ok(Ca { key_name, public, held })
     }
 }

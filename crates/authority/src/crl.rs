@@ -10,7 +10,7 @@ use x509_cert::serial_number::SerialNumber;
 
 use crate::ca::{Authority, Signer};
 use crate::error::AuthorityError;
-use crate::registry::{CrlRecord, RevokedEntry, RevocationReason};
+use crate::registry::{CrlRecord, RevocationReason, RevokedEntry};
 use crate::x509::{bit_string, encoding, extension, seconds, signature_algorithm, time};
 
 const CRL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.20");
@@ -91,7 +91,8 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`] when the registry or key store fails.
     pub fn refresh_crls(&mut self, now: Timestamp) -> Result<(), AuthorityError> {
-        let third_ms = i64::try_from(self.settings.crl_lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000) / 3;
+        let third_ms =
+            i64::try_from(self.settings.crl_lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000) / 3;
         let changed = self.registry.last_status_change()?;
         for ca in [CaName::Root, CaName::Issuing] {
             let fresh = self.registry.latest_crl(ca.word())?.is_some_and(|crl| {
@@ -108,7 +109,8 @@ impl Authority {
 
     fn build(&mut self, ca: CaName, revoked: &[RevokedEntry], now: Timestamp) -> Result<(), AuthorityError> {
         let number = self.registry.latest_crl(ca.word())?.map_or(1, |crl| crl.number + 1);
-        let lifetime_ms = i64::try_from(self.settings.crl_lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let lifetime_ms =
+            i64::try_from(self.settings.crl_lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000);
         let next = now.plus_ms(lifetime_ms);
         let issuer = self.ca(ca.signer());
         let authority_key = AuthorityKeyIdentifier {

@@ -30,7 +30,8 @@ impl ProvenRequest {
         if der.len() > MAX_CSR_BYTES {
             return Err(bad(format!("it has {} bytes, the limit is {MAX_CSR_BYTES}", der.len())));
         }
-        let request = CertReq::from_der(der).map_err(|e| bad(format!("it is not DER of RFC 2986 §4 ({e})")))?;
+        let request =
+            CertReq::from_der(der).map_err(|e| bad(format!("it is not DER of RFC 2986 §4 ({e})")))?;
         if request.algorithm.oid != ECDSA_WITH_SHA256 {
             return Err(bad(format!(
                 "its signature algorithm is {}, only ecdsa-with-SHA256 ({ECDSA_WITH_SHA256}) is accepted",
@@ -40,7 +41,8 @@ impl ProvenRequest {
         let spki = request.info.public_key.to_der().map_err(|e| bad(e.to_string()))?;
         let key = PublicKey::from_spki_der(&spki).map_err(|e| bad(e.to_string()))?;
         let signed = request.info.to_der().map_err(|e| bad(e.to_string()))?;
-        let signature = request.signature.as_bytes().ok_or_else(|| bad("its signature has unused bits".to_owned()))?;
+        let signature =
+            request.signature.as_bytes().ok_or_else(|| bad("its signature has unused bits".to_owned()))?;
         // RFC 7030 §3.4: "the EST server ... MUST verify the signature" of the request as proof of possession.
         key.verify(&signed, signature).map_err(|_| AuthorityError::NoProofOfPossession)?;
         let common_name = common_name(&request.info.subject).unwrap_or_default();
@@ -53,7 +55,9 @@ impl ProvenRequest {
     /// # Errors
     /// As [`ProvenRequest::from_der`].
     pub fn from_any(bytes: &[u8]) -> Result<Self, AuthorityError> {
-        Self::from_der(&crate::est::decode_body(bytes).map_err(|detail| AuthorityError::BadRequest { detail })?)
+        Self::from_der(
+            &crate::est::decode_body(bytes).map_err(|detail| AuthorityError::BadRequest { detail })?,
+        )
     }
 
     /// The key that the sender holds.
@@ -77,7 +81,10 @@ impl ProvenRequest {
         if self.common_name.is_empty() || self.common_name == device.as_str() {
             Ok(())
         } else {
-            Err(AuthorityError::WrongSubject { expected: device.to_string(), found: self.common_name.clone() })
+            Err(AuthorityError::WrongSubject {
+                expected: device.to_string(),
+                found: self.common_name.clone(),
+            })
         }
     }
 }

@@ -21,7 +21,9 @@ use crate::ca::Authority;
 use crate::csr::ProvenRequest;
 use crate::error::AuthorityError;
 use crate::issue::Subject;
-use crate::registry::{CertificateStatus, DeviceStatus, EnrolToken, KeyRecord, RegistryError, RevocationReason};
+use crate::registry::{
+    CertificateStatus, DeviceStatus, EnrolToken, KeyRecord, RegistryError, RevocationReason,
+};
 use crate::x509::profile::Profile;
 use crate::x509::{HeldCertificate, common_name, device_name};
 
@@ -105,7 +107,9 @@ impl Sessions {
         let none = AuthorityError::NoSession { limit_s: SESSION_LIFETIME_S };
         let Ok(id) = <[u8; 16]>::try_from(id) else { return Err(none) };
         match self.0.remove(&id) {
-            Some(session) if session.device == *device && now.ms_since(session.opened) < lifetime_ms() => Ok(session),
+            Some(session) if session.device == *device && now.ms_since(session.opened) < lifetime_ms() => {
+                Ok(session)
+            }
             _ => Err(none),
         }
     }
@@ -143,7 +147,9 @@ impl Authority {
         let (text, token) = self.new_token(now)?;
         match self.registry.add_device(device, device_type, &token, now) {
             Ok(()) => Ok(text),
-            Err(RegistryError::Exists { .. }) => Err(AuthorityError::DeviceExists { device: device.to_string() }),
+            Err(RegistryError::Exists { .. }) => {
+                Err(AuthorityError::DeviceExists { device: device.to_string() })
+            }
             Err(other) => Err(other.into()),
         }
     }
@@ -153,7 +159,11 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::Unknown`] when there is no such device.
-    pub fn renew_token(&mut self, device: &DeviceId, now: Timestamp) -> Result<Zeroizing<String>, AuthorityError> {
+    pub fn renew_token(
+        &mut self,
+        device: &DeviceId,
+        now: Timestamp,
+    ) -> Result<Zeroizing<String>, AuthorityError> {
         self.known(device)?;
         let (text, token) = self.new_token(now)?;
         self.registry.replace_token(device, &token, now)?;
@@ -162,8 +172,13 @@ impl Authority {
 
     fn new_token(&self, now: Timestamp) -> Result<(Zeroizing<String>, EnrolToken), AuthorityError> {
         let text = Zeroizing::new(hex::encode(random::<16>()?));
-        let lifetime_ms = i64::try_from(self.settings.enrol_token_lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000);
-        let token = EnrolToken { sha256: sha256(text.as_bytes()), expires: now.plus_ms(lifetime_ms), spent_for: None };
+        let lifetime_ms =
+            i64::try_from(self.settings.enrol_token_lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let token = EnrolToken {
+            sha256: sha256(text.as_bytes()),
+            expires: now.plus_ms(lifetime_ms),
+            spent_for: None,
+        };
         Ok((text, token))
     }
 
@@ -178,7 +193,10 @@ impl Authority {
         let device = self.known(ticket.device)?;
         match device.status {
             DeviceStatus::Registered | DeviceStatus::Enrolled => Ok(token),
-            status => Err(AuthorityError::NotInService { device: device.id.to_string(), status: status.to_string() }),
+            status => Err(AuthorityError::NotInService {
+                device: device.id.to_string(),
+                status: status.to_string(),
+            }),
         }
     }
 
@@ -335,9 +353,12 @@ impl Authority {
             return Err(AuthorityError::BadToken);
         }
         let issued = self.registry.certificates("device", Some(device))?;
-        let good = issued.into_iter().find(|c| c.spki_sha256 == spent_for && c.status == CertificateStatus::Good);
+        let good =
+            issued.into_iter().find(|c| c.spki_sha256 == spent_for && c.status == CertificateStatus::Good);
         match (good.and_then(|c| c.der), self.registry.key(&spent_for)?) {
-            (Some(der), Some(key)) => Ok(Some(Enrolled { certificate: HeldCertificate::from_der(&der)?, key })),
+            (Some(der), Some(key)) => {
+                Ok(Some(Enrolled { certificate: HeldCertificate::from_der(&der)?, key }))
+            }
             _ => Err(AuthorityError::BadToken),
         }
     }
@@ -359,9 +380,11 @@ impl Authority {
         if let Some(other) = self.registry.key(&spki)?.filter(|k| k.device != *device) {
             return Err(AuthorityError::KeyInUse { owner: other.device.to_string() });
         }
-        let compromised = self.registry.certificates("device", Some(device))?.into_iter().any(|c| {
-            c.spki_sha256 == spki && c.reason == Some(RevocationReason::KeyCompromise)
-        });
+        let compromised = self
+            .registry
+            .certificates("device", Some(device))?
+            .into_iter()
+            .any(|c| c.spki_sha256 == spki && c.reason == Some(RevocationReason::KeyCompromise));
         if compromised {
             return Err(AuthorityError::KeyCompromised { spki_sha256: spki.to_string() });
         }

@@ -16,7 +16,9 @@ pub enum AuthorityError {
         detail: String,
     },
     /// AU-0002, peer: the request is not signed by the key it names (RFC 2986 §4.2).
-    #[error("the certification request is not signed by the key it names; make it anew with the device's key")]
+    #[error(
+        "the certification request is not signed by the key it names; make it anew with the device's key"
+    )]
     NoProofOfPossession,
     /// AU-0003, peer: the request names another device than the one that asks.
     #[error("the request names {found:?}, and {expected:?} asks; use the device id as common name")]
@@ -47,7 +49,9 @@ pub enum AuthorityError {
         status: String,
     },
     /// AU-0007, policy: a new key for a hardware identity comes without evidence.
-    #[error("the key of {device} is graded {held}; a new key needs new evidence, so enrol it with attestation")]
+    #[error(
+        "the key of {device} is graded {held}; a new key needs new evidence, so enrol it with attestation"
+    )]
     RekeyWithoutEvidence {
         /// The device.
         device: String,
@@ -97,7 +101,9 @@ pub enum AuthorityError {
         open: usize,
     },
     /// AU-0014, environment: the key store of the authority does not hold the key of its certificate.
-    #[error("the key store holds {found} under {name:?}, the certificate was made for {expected}; open the right store")]
+    #[error(
+        "the key store holds {found} under {name:?}, the certificate was made for {expected}; open the right store"
+    )]
     WrongCaKey {
         /// The key's name.
         name: String,
@@ -125,7 +131,9 @@ pub enum AuthorityError {
     #[error("the OCSP request is not valid DER of RFC 6960 §4.1")]
     BadOcspRequest,
     /// AU-0020, policy: the key was revoked because it is in other hands.
-    #[error("the key {spki_sha256} was revoked as compromised and is not certified again; generate a new one")]
+    #[error(
+        "the key {spki_sha256} was revoked as compromised and is not certified again; generate a new one"
+    )]
     KeyCompromised {
         /// The key.
         spki_sha256: String,

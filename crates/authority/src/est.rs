@@ -52,7 +52,8 @@ struct EncapsulatedContent {
 /// [`AuthorityError::Encoding`] when a certificate is no DER.
 pub fn certs_only(certificates: &[&[u8]]) -> Result<Vec<u8>, AuthorityError> {
     let fail = || encoding("a certs-only message");
-    let all = certificates.iter().map(|der| <Any as der::Decode>::from_der(der)).collect::<Result<Vec<_>, _>>();
+    let all =
+        certificates.iter().map(|der| <Any as der::Decode>::from_der(der)).collect::<Result<Vec<_>, _>>();
     let set = SetOfVec::try_from(all.map_err(fail())?).map_err(fail())?;
     let message = ContentInfo {
         content_type: ID_SIGNED_DATA,

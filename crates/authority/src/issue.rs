@@ -30,7 +30,11 @@ pub(crate) struct Subject {
 }
 
 impl Authority {
-    pub(crate) fn issue(&mut self, subject: Subject, now: Timestamp) -> Result<HeldCertificate, AuthorityError> {
+    pub(crate) fn issue(
+        &mut self,
+        subject: Subject,
+        now: Timestamp,
+    ) -> Result<HeldCertificate, AuthorityError> {
         let ca = self.ca(Signer::Issuing).clone();
         let public_url = self.settings.public_url.clone().unwrap_or_default();
         let issuer = Issuer { name: ca.name(), key_identifier: ca.key_identifier(), public_url: &public_url };

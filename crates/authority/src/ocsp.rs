@@ -7,8 +7,8 @@ use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
 use x509_cert::ext::pkix::CrlReason;
 use x509_ocsp::{
-    BasicOcspResponse, CertId, CertStatus, OcspGeneralizedTime, OcspRequest, OcspResponse, ResponderId, ResponseData,
-    RevokedInfo, SingleResponse, Version,
+    BasicOcspResponse, CertId, CertStatus, OcspGeneralizedTime, OcspRequest, OcspResponse, ResponderId,
+    ResponseData, RevokedInfo, SingleResponse, Version,
 };
 
 use crate::ca::{Authority, Signer};
@@ -40,7 +40,8 @@ impl Authority {
             return Err(AuthorityError::BadOcspRequest);
         }
         let this_update = generalized(now)?;
-        let lifetime_ms = i64::try_from(self.settings.ocsp_lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let lifetime_ms =
+            i64::try_from(self.settings.ocsp_lifetime_s).unwrap_or(i64::MAX).saturating_mul(1_000);
         let next_update = Some(generalized(now.plus_ms(lifetime_ms))?);
         let mut responses = Vec::with_capacity(asked.len());
         for one in asked {
@@ -95,7 +96,11 @@ impl Authority {
         };
         match (found.status, found.profile.as_str(), found.revoked) {
             (CertificateStatus::Good, "device" | "server", _) => Ok(CertStatus::good()),
-            (CertificateStatus::Hold | CertificateStatus::Revoked | CertificateStatus::Orphaned, _, Some(at)) => {
+            (
+                CertificateStatus::Hold | CertificateStatus::Revoked | CertificateStatus::Orphaned,
+                _,
+                Some(at),
+            ) => {
                 let revocation_reason = found.reason.map(|reason| match reason {
                     RevocationReason::Unspecified => CrlReason::Unspecified,
                     RevocationReason::KeyCompromise => CrlReason::KeyCompromise,
@@ -130,6 +135,7 @@ pub fn malformed() -> Vec<u8> {
 }
 
 fn generalized(at: Timestamp) -> Result<OcspGeneralizedTime, AuthorityError> {
-    let date = DateTime::from_unix_duration(std::time::Duration::from_secs(seconds(at))).map_err(encoding("a time"))?;
+    let date = DateTime::from_unix_duration(std::time::Duration::from_secs(seconds(at)))
+        .map_err(encoding("a time"))?;
     Ok(OcspGeneralizedTime(GeneralizedTime::from_date_time(date)))
 }

@@ -72,6 +72,22 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// The stable code, as listed in `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Exists { .. } => "RG-0001",
+            Self::Missing { .. } => "RG-0002",
+            Self::Database { .. } => "RG-0003",
+            Self::Damaged { .. } => "RG-0004",
+            Self::JournalBroken { .. } => "RG-0005",
+            Self::Schema { .. } => "RG-0006",
+            Self::Held { .. } => "RG-0007",
+        }
+    }
+}
+
 /// Where a device stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -99,7 +115,9 @@ impl DeviceStatus {
     }
 
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        [Self::Registered, Self::Enrolled, Self::Quarantined, Self::Revoked].into_iter().find(|s| s.as_str() == word)
+        [Self::Registered, Self::Enrolled, Self::Quarantined, Self::Revoked]
+            .into_iter()
+            .find(|s| s.as_str() == word)
     }
 }
 
@@ -213,9 +231,15 @@ pub enum RevocationReason {
 
 impl RevocationReason {
     pub(crate) fn from_number(number: i64) -> Option<Self> {
-        [Self::Unspecified, Self::KeyCompromise, Self::Superseded, Self::CessationOfOperation, Self::CertificateHold]
-            .into_iter()
-            .find(|r| *r as i64 == number)
+        [
+            Self::Unspecified,
+            Self::KeyCompromise,
+            Self::Superseded,
+            Self::CessationOfOperation,
+            Self::CertificateHold,
+        ]
+        .into_iter()
+        .find(|r| *r as i64 == number)
     }
 }
 
@@ -339,7 +363,12 @@ pub trait Registry: Send {
     ///
     /// # Errors
     /// [`RegistryError::Missing`] when there is no such device.
-    fn replace_token(&mut self, id: &DeviceId, token: &EnrolToken, at: Timestamp) -> Result<(), RegistryError>;
+    fn replace_token(
+        &mut self,
+        id: &DeviceId,
+        token: &EnrolToken,
+        at: Timestamp,
+    ) -> Result<(), RegistryError>;
 
     /// A device.
     ///

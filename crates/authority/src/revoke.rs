@@ -13,7 +13,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`AuthorityError::WrongState`] unless the device is in service; [`AuthorityError::Unknown`] when there is none.
-    pub fn quarantine(&mut self, device: &DeviceId, reason: &str, now: Timestamp) -> Result<(), AuthorityError> {
+    pub fn quarantine(
+        &mut self,
+        device: &DeviceId,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), AuthorityError> {
         match self.known(device)?.status {
             DeviceStatus::Quarantined => Ok(()),
             DeviceStatus::Enrolled => self.change(device, StatusChange::Quarantine, reason, now),

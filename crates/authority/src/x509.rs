@@ -2,7 +2,9 @@
 
 pub mod profile;
 
-use der::asn1::{BitString, GeneralizedTime, ObjectIdentifier, OctetString, PrintableStringRef, SetOfVec, Utf8StringRef};
+use der::asn1::{
+    BitString, GeneralizedTime, ObjectIdentifier, OctetString, PrintableStringRef, SetOfVec, Utf8StringRef,
+};
 use der::{Any, DateTime, Decode, Encode};
 use touchmark_identity::assurance::{KEY_ASSURANCE_OID, KeyAssurance};
 use touchmark_identity::ids::DeviceId;
@@ -49,7 +51,8 @@ pub fn signature_algorithm() -> AlgorithmIdentifierOwned {
 /// # Errors
 /// [`AuthorityError::Encoding`] after the year 9999.
 pub fn time(seconds: u64) -> Result<Time, AuthorityError> {
-    let at = DateTime::from_unix_duration(std::time::Duration::from_secs(seconds)).map_err(encoding("a time"))?;
+    let at =
+        DateTime::from_unix_duration(std::time::Duration::from_secs(seconds)).map_err(encoding("a time"))?;
     // RFC 5280 §4.1.2.5: "CAs conforming to this profile MUST always encode certificate validity dates through the
     // year 2049 as UTCTime; certificate validity dates in 2050 or later MUST be encoded as GeneralizedTime."
     if at.year() < 2050 {
@@ -162,8 +165,9 @@ impl HeldCertificate {
     /// # Errors
     /// [`AuthorityError::BadRequest`] when the bytes are no certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, AuthorityError> {
-        let certificate = Certificate::from_der(der)
-            .map_err(|e| AuthorityError::BadRequest { detail: format!("the certificate is not valid DER: {e}") })?;
+        let certificate = Certificate::from_der(der).map_err(|e| AuthorityError::BadRequest {
+            detail: format!("the certificate is not valid DER: {e}"),
+        })?;
         Ok(Self { der: der.to_vec(), certificate })
     }
 

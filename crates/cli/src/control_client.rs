@@ -31,8 +31,9 @@ pub(crate) fn perform(data: &DataArgs, act: &Act) -> anyhow::Result<Outcome> {
 }
 
 async fn ask(stream: UnixStream, act: &Act) -> anyhow::Result<Outcome> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("the server does not answer")?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .context("the server does not answer")?;
     tokio::spawn(connection);
     let request = hyper::Request::post("/v1/act")
         .header("host", "control")
@@ -40,7 +41,8 @@ async fn ask(stream: UnixStream, act: &Act) -> anyhow::Result<Outcome> {
         .body(Full::new(Bytes::from(serde_json::to_vec(act)?)))?;
     let response = sender.send_request(request).await.context("the server does not answer")?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(|e| anyhow!(e))?;
+    let body =
+        Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(|e| anyhow!(e))?;
     let body = body.to_bytes();
     if status.is_success() {
         return serde_json::from_slice(&body).context("the server's answer cannot be read");

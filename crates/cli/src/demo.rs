@@ -55,7 +55,10 @@ pub(crate) fn run(options: &Options, printer: &Printer) -> anyhow::Result<()> {
     let tpms = peers::start_tpms(&dir, usize::from(options.devices).div_ceil(3).div_ceil(3), &mut show)?;
     settings::write(&dir, &tpms, &options.dashboard)?;
     let server = Server::start(&dir)?;
-    show.say(&format!("the server listens: enrolment {}, revocation {}", server.ready.enrol, server.ready.public));
+    show.say(&format!(
+        "the server listens: enrolment {}, revocation {}",
+        server.ready.enrol, server.ready.public
+    ));
     show.say(&format!("the authority's keys are {}", server.custody()));
     show.say(&format!("dashboard: {}", server.ready.dashboard));
 
@@ -77,7 +80,10 @@ pub(crate) fn run(options: &Options, printer: &Printer) -> anyhow::Result<()> {
 
     show.step(4, "Operate");
     let gate = Gate::start(&dir, &server)?;
-    show.say(&format!("nginx checks client certificates at {} and writes the log that the monitor reads", gate.address));
+    show.say(&format!(
+        "nginx checks client certificates at {} and writes the log that the monitor reads",
+        gate.address
+    ));
     fleet.start()?;
     fleet.wait_for_heartbeats(3, Duration::from_secs(40))?;
     let quiet = server.findings()?;
@@ -98,7 +104,10 @@ pub(crate) fn run(options: &Options, printer: &Printer) -> anyhow::Result<()> {
 
     show.summary(&report.table)?;
     if !options.exit && show.failures().is_empty() {
-        show.say(&format!("\nThe server goes on; look at {} and press Ctrl-C to end.", server.ready.dashboard));
+        show.say(&format!(
+            "\nThe server goes on; look at {} and press Ctrl-C to end.",
+            server.ready.dashboard
+        ));
         while !peers::interrupted() {
             fleet.keep_going();
             std::thread::sleep(Duration::from_millis(200));
@@ -107,7 +116,10 @@ pub(crate) fn run(options: &Options, printer: &Printer) -> anyhow::Result<()> {
     drop((fleet, gate, server));
     match show.failures() {
         [] => Ok(()),
-        failures => Err(NotSo(format!("{} expectations were not met:\n  {}", failures.len(), failures.join("\n  "))).into()),
+        failures => {
+            Err(NotSo(format!("{} expectations were not met:\n  {}", failures.len(), failures.join("\n  ")))
+                .into())
+        }
     }
 }
 
@@ -128,8 +140,10 @@ fn prepare(dir: &std::path::Path) -> anyhow::Result<PathBuf> {
 }
 
 fn names(findings: &[Finding]) -> String {
-    let named: Vec<String> =
-        findings.iter().map(|f| format!("{} {} ({})", f.device.as_deref().unwrap_or("?"), f.kind, f.grade)).collect();
+    let named: Vec<String> = findings
+        .iter()
+        .map(|f| format!("{} {} ({})", f.device.as_deref().unwrap_or("?"), f.kind, f.grade))
+        .collect();
     if named.is_empty() { "none".to_owned() } else { named.join(", ") }
 }
 
@@ -144,7 +158,8 @@ fn enrolled(server: &Server, fleet: &Fleet, show: &mut Show) -> anyhow::Result<(
     ] {
         let ids: Vec<&str> = fleet.of(holder).map(|d| d.id.as_str()).collect();
         let got: Vec<_> = inventory.iter().filter(|e| ids.contains(&e.device.as_str())).collect();
-        let right = got.iter().filter(|e| e.keys.last().is_some_and(|k| k.assurance.summary() == expected)).count();
+        let right =
+            got.iter().filter(|e| e.keys.last().is_some_and(|k| k.assurance.summary() == expected)).count();
         let grade = got.first().and_then(|e| e.keys.last()).map_or("-".to_owned(), |k| k.grade.to_string());
         show.check(
             right == ids.len() && right > 0,
@@ -167,7 +182,9 @@ fn watch(server: &Server, fleet: &Fleet, report: &attacks::Report, show: &mut Sh
         show.finding(finding);
     }
     let about = |device: &str, kind: Kind| {
-        findings.iter().any(|f| f.device.as_deref() == Some(device) && f.kind == kind && f.grade == Certainty::Confirmed)
+        findings
+            .iter()
+            .any(|f| f.device.as_deref() == Some(device) && f.kind == kind && f.grade == Certainty::Confirmed)
     };
     show.check(
         about(&report.cloned, Kind::Clone),
@@ -191,8 +208,14 @@ fn watch(server: &Server, fleet: &Fleet, report: &attacks::Report, show: &mut Sh
         .collect();
     show.check(
         innocent.is_empty(),
-        &format!("none of the {} devices that were left alone is named", fleet.devices.len() - report.touched.len()),
-        &format!("devices that were left alone are named: {}", innocent.iter().map(|f| f.says.as_str()).collect::<Vec<_>>().join("; ")),
+        &format!(
+            "none of the {} devices that were left alone is named",
+            fleet.devices.len() - report.touched.len()
+        ),
+        &format!(
+            "devices that were left alone are named: {}",
+            innocent.iter().map(|f| f.says.as_str()).collect::<Vec<_>>().join("; ")
+        ),
     );
     Ok(())
 }
@@ -212,14 +235,33 @@ fn revoke(
         &format!("{} was quarantined on the confirmed finding: its certificate is on hold", report.cloned),
         &format!("{} is {status}, it should be quarantined", report.cloned),
     );
-    server.touchmark(&["authority", "revoke", "--device", &report.cloned, "--confirm", &report.cloned, "--reason", "cloned, confirmed by the demonstration"])?;
+    server.touchmark(&[
+        "authority",
+        "revoke",
+        "--device",
+        &report.cloned,
+        "--confirm",
+        &report.cloned,
+        "--reason",
+        "cloned, confirmed by the demonstration",
+    ])?;
     let paths = server.public_files(dir)?;
     let certificate = fleet.certificate_file(&report.cloned)?;
     let chain = |leaf: &std::path::Path| {
-        output_of("openssl", &[
-            "verify".as_ref(), "-CAfile".as_ref(), paths.root.as_os_str(), "-untrusted".as_ref(), paths.issuing.as_os_str(),
-            "-CRLfile".as_ref(), paths.crls.as_os_str(), "-crl_check_all".as_ref(), leaf.as_os_str(),
-        ])
+        output_of(
+            "openssl",
+            &[
+                "verify".as_ref(),
+                "-CAfile".as_ref(),
+                paths.root.as_os_str(),
+                "-untrusted".as_ref(),
+                paths.issuing.as_os_str(),
+                "-CRLfile".as_ref(),
+                paths.crls.as_os_str(),
+                "-crl_check_all".as_ref(),
+                leaf.as_os_str(),
+            ],
+        )
     };
     let refused = chain(&certificate)?;
     show.check(
@@ -234,10 +276,20 @@ fn revoke(
         &format!("openssl verify -crl_check_all of {}, which was left alone: OK", report.untouched),
         &format!("openssl verify of {}: {accepted}", report.untouched),
     );
-    let ocsp = output_of("openssl", &[
-        "ocsp".as_ref(), "-issuer".as_ref(), paths.issuing.as_os_str(), "-cert".as_ref(), certificate.as_os_str(),
-        "-CAfile".as_ref(), paths.root.as_os_str(), "-url".as_ref(), format!("{}/ocsp", server.ready.public).as_ref(),
-    ])?;
+    let ocsp = output_of(
+        "openssl",
+        &[
+            "ocsp".as_ref(),
+            "-issuer".as_ref(),
+            paths.issuing.as_os_str(),
+            "-cert".as_ref(),
+            certificate.as_os_str(),
+            "-CAfile".as_ref(),
+            paths.root.as_os_str(),
+            "-url".as_ref(),
+            format!("{}/ocsp", server.ready.public).as_ref(),
+        ],
+    )?;
     show.check(
         ocsp.contains("revoked") && ocsp.contains("keyCompromise"),
         "openssl ocsp: revoked, keyCompromise",

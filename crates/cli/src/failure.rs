@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use touchmark_agent::AgentError;
 use touchmark_attest::AppraisalError;
 use touchmark_authority::AuthorityError;
+use touchmark_authority::registry::RegistryError;
 use touchmark_element::ElementError;
 use touchmark_keystore::StoreError;
+use touchmark_lab::LabError;
+use touchmark_monitor::replay::ReplayError;
 use touchmark_server::ServerError;
 
 /// How the program ends. Scripts rely on these numbers.
@@ -70,7 +73,9 @@ fn one(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         return Some(match error {
             ServerError::Authority(error) => authority(error),
             ServerError::Store(error) => store(error),
-            ServerError::Config { .. } | ServerError::NotConfirmed { .. } | ServerError::BadBody { .. } => Exit::Usage,
+            ServerError::Config { .. } | ServerError::NotConfirmed { .. } | ServerError::BadBody { .. } => {
+                Exit::Usage
+            }
             _ => Exit::Environment,
         });
     }
@@ -82,6 +87,27 @@ fn one(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         };
     }
     cause.is::<ElementError>().then_some(Exit::Environment)
+}
+
+/// The stable code of an error: of the first cause in its chain that has one.
+pub(crate) fn code(error: &anyhow::Error) -> Option<&'static str> {
+    fn of<E: std::error::Error + 'static>(
+        cause: &(dyn std::error::Error + 'static),
+        code: fn(&E) -> &'static str,
+    ) -> Option<&'static str> {
+        cause.downcast_ref::<E>().map(code)
+    }
+    error.chain().find_map(|cause| {
+        of(cause, ServerError::code)
+            .or_else(|| of(cause, AuthorityError::code))
+            .or_else(|| of(cause, RegistryError::code))
+            .or_else(|| of(cause, StoreError::code))
+            .or_else(|| of(cause, AppraisalError::code))
+            .or_else(|| of(cause, AgentError::code))
+            .or_else(|| of(cause, ElementError::code))
+            .or_else(|| of(cause, LabError::code))
+            .or_else(|| of(cause, ReplayError::code))
+    })
 }
 
 fn store(error: &StoreError) -> Exit {
@@ -98,7 +124,9 @@ fn store(error: &StoreError) -> Exit {
 fn authority(error: &AuthorityError) -> Exit {
     match error {
         AuthorityError::Unknown { .. } | AuthorityError::DeviceExists { .. } => Exit::Usage,
-        AuthorityError::Store(_) | AuthorityError::Registry(_) | AuthorityError::WrongCaKey { .. } => Exit::Environment,
+        AuthorityError::Store(_) | AuthorityError::Registry(_) | AuthorityError::WrongCaKey { .. } => {
+            Exit::Environment
+        }
         _ => Exit::NotSo,
     }
 }

@@ -36,7 +36,8 @@ impl StoreArgs {
         let secret = match (self.passphrase_fd, self.ask_passphrase) {
             (Some(fd), _) => Secret::Bytes(secret_from_fd(fd)?),
             (None, true) => {
-                let text = rpassword::prompt_password("Passphrase or PIN: ").context("cannot ask on the terminal")?;
+                let text = rpassword::prompt_password("Passphrase or PIN: ")
+                    .context("cannot ask on the terminal")?;
                 Secret::Bytes(Zeroizing::new(text.into_bytes()))
             }
             (None, false) => Secret::None,

@@ -66,7 +66,10 @@ enum Stage {
 }
 
 /// Reads the clock: the one place of this program that does.
-#[expect(clippy::disallowed_methods, reason = "the binary is where the clock is read; everything below gets it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the binary is where the clock is read; everything below gets it"
+)]
 pub(crate) fn now() -> Timestamp {
     std::time::SystemTime::now().into()
 }
@@ -79,7 +82,9 @@ fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(
+            std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none(),
+        )
         .init();
     let printer = Printer::new(cli.json, cli.quiet);
     let done = match cli.stage {

@@ -23,7 +23,8 @@ impl Printer {
 
     /// Writes a result: the value as one JSON line, or the text.
     pub(crate) fn data(self, value: &impl Serialize, text: &str) -> anyhow::Result<()> {
-        let line = if self.json { serde_json::to_string(value)? } else { text.trim_end_matches('\n').to_owned() };
+        let line =
+            if self.json { serde_json::to_string(value)? } else { text.trim_end_matches('\n').to_owned() };
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}")?;
         out.flush()?;
@@ -39,7 +40,10 @@ impl Printer {
 
     /// Says what went wrong, with its causes.
     pub(crate) fn error(self, error: &anyhow::Error) {
-        let mut text = format!("error: {error}");
+        let mut text = match crate::failure::code(error) {
+            Some(code) => format!("error {code}: {error}"),
+            None => format!("error: {error}"),
+        };
         for cause in error.chain().skip(1) {
             let cause = cause.to_string();
             // A transparent error repeats its cause.

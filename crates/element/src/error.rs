@@ -77,3 +77,22 @@ pub enum ElementError {
     #[error("the element lost its power while it was served; open it anew")]
     PowerLost,
 }
+
+impl ElementError {
+    /// The stable code, as listed in `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Exists { .. } => "EL-0001",
+            Self::Missing { .. } => "EL-0002",
+            Self::Locked { .. } => "EL-0003",
+            Self::Corrupt { .. } => "EL-0004",
+            Self::File { .. } => "EL-0005",
+            Self::PowerCut { .. } => "EL-0006",
+            Self::Crypto { .. } => "EL-0007",
+            Self::Der { .. } => "EL-0008",
+            Self::Listener { .. } => "EL-0009",
+            Self::PowerLost => "EL-0010",
+        }
+    }
+}

@@ -54,11 +54,16 @@ fn keys(open: Open<'_>) {
     let signature = store.sign_digest(&key("conf-1"), &sha256(message)).expect("sign");
     first.verify(message, &signature).expect("the signature verifies under the key");
     second.verify(message, &signature).expect_err("the signature verifies under another key");
-    first.verify(b"what was not signed", &signature).expect_err("the signature verifies over another message");
+    first
+        .verify(b"what was not signed", &signature)
+        .expect_err("the signature verifies over another message");
     store.delete(&key("conf-2")).expect("delete");
     drop(store);
     let mut store = open();
-    assert!(matches!(store.public_key(&key("conf-2")), Err(StoreError::NotFound { .. })), "a deleted key is back");
+    assert!(
+        matches!(store.public_key(&key("conf-2")), Err(StoreError::NotFound { .. })),
+        "a deleted key is back"
+    );
     let again = store.generate(&key("conf-2")).expect("generate under a freed name");
     assert_ne!(again, second, "a deleted key came back");
 }

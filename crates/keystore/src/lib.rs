@@ -23,6 +23,6 @@ pub mod conformance;
 mod store;
 
 pub use store::{
-    ActivateCredential, Attest, Attested, Counters, CredentialChallenge, EndorsementIdentity, KeyStore, Objects,
-    Ratchet, StoreError, StoreInfo,
+    ActivateCredential, Attest, Attested, Counters, CredentialChallenge, EndorsementIdentity, KeyStore,
+    Objects, Ratchet, StoreError, StoreInfo,
 };

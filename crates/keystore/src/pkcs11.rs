@@ -21,9 +21,7 @@ use touchmark_identity::ids::KeyName;
 use touchmark_identity::key::PublicKey;
 use zeroize::Zeroizing;
 
-use crate::store::{
-    ActivateCredential, Attest, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
-};
+use crate::store::{ActivateCredential, Attest, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo};
 
 /// DER of the object identifier `prime256v1` (RFC 5480 §2.1.1.1): the form that `CKA_EC_PARAMS` takes.
 const P256_PARAMS: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
@@ -117,7 +115,8 @@ impl Pkcs11Store {
             return Err(malformed("CKA_EC_POINT is missing"));
         };
         // CKA_EC_POINT is the DER of an OCTET STRING that holds the point (PKCS #11 v2.40 mechanisms §2.3.3).
-        let point = OctetString::from_der(encoded).map_err(|_| malformed("CKA_EC_POINT is not an OCTET STRING"))?;
+        let point =
+            OctetString::from_der(encoded).map_err(|_| malformed("CKA_EC_POINT is not an OCTET STRING"))?;
         PublicKey::from_point(point.as_bytes()).map_err(|e| malformed(&e.to_string()))
     }
 }

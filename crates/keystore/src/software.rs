@@ -26,9 +26,7 @@ use zeroize::Zeroizing;
 pub use medium::{FileMedium, Medium};
 pub use sealing::Protection;
 
-use crate::store::{
-    ActivateCredential, Attest, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
-};
+use crate::store::{ActivateCredential, Attest, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo};
 use sealing::{Sealing, SealingParameters};
 
 const FORMAT: &str = "touchmark-software-store/1";
@@ -106,7 +104,8 @@ impl SoftwareStore {
             return Ok(store);
         };
         let corrupt = |detail: String| StoreError::Corrupt { path: place.clone(), detail };
-        let text = Zeroizing::new(String::from_utf8(bytes).map_err(|_| corrupt("it is not text".to_owned()))?);
+        let text =
+            Zeroizing::new(String::from_utf8(bytes).map_err(|_| corrupt("it is not text".to_owned()))?);
         let document: Document = toml::from_str(&text).map_err(|e| corrupt(e.message().to_owned()))?;
         if document.format != FORMAT {
             return Err(corrupt(format!("format is {:?}, this program reads {FORMAT:?}", document.format)));
@@ -134,7 +133,10 @@ impl SoftwareStore {
     pub fn import(&mut self, key: &KeyName, pkcs8: &[u8]) -> Result<PublicKey, StoreError> {
         self.must_not_exist(key)?;
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8).map_err(|_| {
-            StoreError::Corrupt { path: "the key to import".to_owned(), detail: "not PKCS#8 with P-256".to_owned() }
+            StoreError::Corrupt {
+                path: "the key to import".to_owned(),
+                detail: "not PKCS#8 with P-256".to_owned(),
+            }
         })?;
         self.insert(key, pair, pkcs8)
     }
@@ -150,7 +152,9 @@ impl SoftwareStore {
     fn insert(&mut self, key: &KeyName, pair: EcdsaKeyPair, pkcs8: &[u8]) -> Result<PublicKey, StoreError> {
         let stored = match &self.sealing {
             None => StoredKey { private_key: Some(encode_pem(pkcs8)?), sealed: None },
-            Some(sealing) => StoredKey { private_key: None, sealed: Some(sealing.seal(key.as_str(), pkcs8)?) },
+            Some(sealing) => {
+                StoredKey { private_key: None, sealed: Some(sealing.seal(key.as_str(), pkcs8)?) }
+            }
         };
         let public = public_of(&pair)?;
         self.document.keys.insert(key.clone(), stored);
@@ -190,7 +194,8 @@ impl SoftwareStore {
 }
 
 fn public_of(pair: &EcdsaKeyPair) -> Result<PublicKey, StoreError> {
-    PublicKey::from_point(pair.public_key().as_ref()).map_err(|_| StoreError::Crypto { operation: "key generation" })
+    PublicKey::from_point(pair.public_key().as_ref())
+        .map_err(|_| StoreError::Crypto { operation: "key generation" })
 }
 
 fn decode_pem(pem: &str) -> Option<Zeroizing<Vec<u8>>> {
@@ -314,7 +319,8 @@ impl Objects for SoftwareStore {
 
     fn write_object(&mut self, name: &KeyName, bytes: &[u8]) -> Result<(), StoreError> {
         if bytes.len() > MAX_OBJECT_BYTES {
-            let detail = format!("an object has at most {MAX_OBJECT_BYTES} bytes, this one has {}", bytes.len());
+            let detail =
+                format!("an object has at most {MAX_OBJECT_BYTES} bytes, this one has {}", bytes.len());
             return Err(StoreError::Exhausted { what: "room", detail });
         }
         let before = self.document.objects.insert(name.clone(), hex::encode(bytes));

@@ -136,6 +136,28 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// The stable code, as listed in `docs/errors.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "KS-0001",
+            Self::Exists { .. } => "KS-0002",
+            Self::WouldGoBack { .. } => "KS-0003",
+            Self::Exhausted { .. } => "KS-0004",
+            Self::Refused { .. } => "KS-0005",
+            Self::Malformed { .. } => "KS-0006",
+            Self::Unreachable { .. } => "KS-0007",
+            Self::File { .. } => "KS-0008",
+            Self::Corrupt { .. } => "KS-0009",
+            Self::WrongSecret { .. } => "KS-0010",
+            Self::BadUri { .. } => "KS-0011",
+            Self::NoCapability { .. } => "KS-0012",
+            Self::Crypto { .. } => "KS-0013",
+        }
+    }
+}
+
 /// A place that holds private keys. All methods block; none retries by itself.
 ///
 /// Keys are ECDSA on P-256. After a power loss a generated key is either there completely or not at all.

@@ -59,9 +59,8 @@ impl FromStr for StoreUri {
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let bad = |detail: &str| StoreError::BadUri { uri: text.to_owned(), detail: detail.to_owned() };
-        let (scheme, rest) = text.split_once(':').ok_or_else(|| {
-            bad("it starts with software:, tpm:, element: or pkcs11:")
-        })?;
+        let (scheme, rest) =
+            text.split_once(':').ok_or_else(|| bad("it starts with software:, tpm:, element: or pkcs11:"))?;
         if rest.is_empty() {
             return Err(bad("nothing follows the scheme"));
         }
@@ -75,7 +74,9 @@ impl FromStr for StoreUri {
             }),
             "tpm" => Ok(Self::Tpm { address: rest.to_owned() }),
             "element" => match rest.split_once(':') {
-                Some(("tcp", address)) if address.contains(':') => Ok(Self::ElementTcp { address: address.to_owned() }),
+                Some(("tcp", address)) if address.contains(':') => {
+                    Ok(Self::ElementTcp { address: address.to_owned() })
+                }
                 _ => Err(bad("an element is written element:tcp:HOST:PORT")),
             },
             "pkcs11" => parse_pkcs11(rest).map_err(|detail| bad(&detail)),
@@ -90,7 +91,8 @@ fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
     let (mut token, mut module, mut pin_source) = (None, None, None);
     for pair in path.split(';').chain(query.split('&')).filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not name=value"))?;
-        let value = percent_decode(value).ok_or_else(|| format!("the value of {name} is not percent-encoded text"))?;
+        let value = percent_decode(value)
+            .ok_or_else(|| format!("the value of {name} is not percent-encoded text"))?;
         match name {
             "token" => token = Some(value),
             "module-path" => module = Some(PathBuf::from(value)),
@@ -98,8 +100,18 @@ fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
                 pin_source = Some(PathBuf::from(value.strip_prefix("file:").unwrap_or(&value)));
             }
             "pin-value" => return Err("a PIN does not belong into an address; use pin-source".to_owned()),
-            "object" | "type" | "manufacturer" | "serial" | "model" | "slot-id" | "slot-description"
-            | "slot-manufacturer" | "library-manufacturer" | "library-description" | "library-version" | "id" => {}
+            "object"
+            | "type"
+            | "manufacturer"
+            | "serial"
+            | "model"
+            | "slot-id"
+            | "slot-description"
+            | "slot-manufacturer"
+            | "library-manufacturer"
+            | "library-description"
+            | "library-version"
+            | "id" => {}
             // RFC 7512 §2.3: an unknown path attribute must not be ignored, for it was meant to narrow the choice.
             _ => return Err(format!("{name} is not an attribute of RFC 7512")),
         }
@@ -131,10 +143,14 @@ impl fmt::Display for StoreUri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Software { path, inside: None } => write!(f, "software:{}", path.display()),
-            Self::Software { path, inside: Some(inside) } => write!(f, "software:{}#{inside}", path.display()),
+            Self::Software { path, inside: Some(inside) } => {
+                write!(f, "software:{}#{inside}", path.display())
+            }
             Self::Tpm { address } => write!(f, "tpm:{address}"),
             Self::ElementTcp { address } => write!(f, "element:tcp:{address}"),
-            Self::Pkcs11 { module, token, .. } => write!(f, "pkcs11:token={token}?module-path={}", module.display()),
+            Self::Pkcs11 { module, token, .. } => {
+                write!(f, "pkcs11:token={token}?module-path={}", module.display())
+            }
         }
     }
 }
@@ -194,7 +210,8 @@ mod tests {
 
     #[test]
     fn reads_every_scheme() {
-        let pkcs11 = "pkcs11:token=My%20CA?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/pin";
+        let pkcs11 =
+            "pkcs11:token=My%20CA?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/pin";
         assert_eq!(
             pkcs11.parse::<StoreUri>().unwrap(),
             StoreUri::Pkcs11 {
@@ -203,7 +220,13 @@ mod tests {
                 pin_source: Some("/etc/pin".into())
             }
         );
-        for text in ["software:/tmp/k", "software:flash.img#id.toml", "tpm:/dev/tpmrm0", "tpm:127.0.0.1:2321", "element:tcp:127.0.0.1:4000"] {
+        for text in [
+            "software:/tmp/k",
+            "software:flash.img#id.toml",
+            "tpm:/dev/tpmrm0",
+            "tpm:127.0.0.1:2321",
+            "element:tcp:127.0.0.1:4000",
+        ] {
             assert_eq!(text.parse::<StoreUri>().unwrap().to_string(), text);
         }
     }

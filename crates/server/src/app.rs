@@ -144,7 +144,11 @@ impl App {
     pub fn after_issue(&self, device: &DeviceId) {
         self.metrics.enrolled();
         if let Err(error) = self.tell_monitor(Some(device)) {
-            tracing::error!(code = error.code(), "the monitor was not told of an issuance: {}", error.chain());
+            tracing::error!(
+                code = error.code(),
+                "the monitor was not told of an issuance: {}",
+                error.chain()
+            );
         }
     }
 
@@ -169,7 +173,12 @@ impl App {
                 continue;
             }
             let device = event.identity.common_name.clone();
-            self.accept(&NewEvent { event: &event, device: device.as_deref(), continuity: None, place: None })?;
+            self.accept(&NewEvent {
+                event: &event,
+                device: device.as_deref(),
+                continuity: None,
+                place: None,
+            })?;
         }
         Ok(())
     }
@@ -203,7 +212,13 @@ impl App {
             .collect())
     }
 
-    fn registry_event(&self, key: &KeyRecord, device: &Device, aliases: Vec<IdentityRef>, now: Timestamp) -> Event {
+    fn registry_event(
+        &self,
+        key: &KeyRecord,
+        device: &Device,
+        aliases: Vec<IdentityRef>,
+        now: Timestamp,
+    ) -> Event {
         let floor = self.config.anti_rollback.get(&device.device_type).copied();
         let body = EventBody::Registry(Box::new(Registry {
             device: key.device.to_string(),
@@ -219,8 +234,14 @@ impl App {
             common_name: Some(key.device.to_string()),
             ..IdentityRef::default()
         };
-        let mut event =
-            Event { time: now, received: None, source: REGISTRY_SOURCE.to_owned(), event_id: None, identity, body };
+        let mut event = Event {
+            time: now,
+            received: None,
+            source: REGISTRY_SOURCE.to_owned(),
+            event_id: None,
+            identity,
+            body,
+        };
         event.event_id = Some(hex::encode(sha256(event.to_line().as_bytes()).split_at(16).0));
         event
     }

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use touchmark_identity::ids::DeviceType;
 use touchmark_authority::Settings as AuthoritySettings;
 use touchmark_identity::finding::Kind;
+use touchmark_identity::ids::DeviceType;
 use touchmark_monitor::Settings as MonitorSettings;
 
 use crate::error::ServerError;
@@ -76,7 +76,9 @@ impl Listen {
     /// What is wrong, in words.
     pub fn telemetry_permissions(&self) -> Result<u32, String> {
         let mode = u32::from_str_radix(&self.telemetry_mode, 8).ok().filter(|mode| *mode <= 0o777);
-        mode.ok_or_else(|| format!("listen.telemetry_mode is {:?}, it must be octal up to 0777", self.telemetry_mode))
+        mode.ok_or_else(|| {
+            format!("listen.telemetry_mode is {:?}, it must be octal up to 0777", self.telemetry_mode)
+        })
     }
 }
 
@@ -170,7 +172,9 @@ impl Config {
         }
         let organisation = self.authority.organisation.chars().count();
         if !(1..=64).contains(&organisation) {
-            return Err(format!("authority.organisation has {organisation} characters, it must have 1 to 64"));
+            return Err(format!(
+                "authority.organisation has {organisation} characters, it must have 1 to 64"
+            ));
         }
         Ok(())
     }

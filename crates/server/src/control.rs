@@ -217,7 +217,8 @@ pub fn execute(authority: &mut Authority, act: &Act, now: Timestamp) -> Result<O
 
 fn changed(authority: &mut Authority, device: &DeviceId, dry_run: bool) -> Result<Outcome, ServerError> {
     let status = if dry_run { "revoked".to_owned() } else { authority.known(device)?.status.to_string() };
-    let certificates = authority.registry().certificates("device", Some(device)).map_err(AuthorityError::from)?;
+    let certificates =
+        authority.registry().certificates("device", Some(device)).map_err(AuthorityError::from)?;
     Ok(Outcome::Changed {
         device: device.clone(),
         status,

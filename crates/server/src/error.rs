@@ -40,7 +40,9 @@ pub enum ServerError {
         limit: usize,
     },
     /// SV-0005, peer: nobody said who asks.
-    #[error("authentication is missing: send a client certificate, or device id and enrolment token as HTTP Basic")]
+    #[error(
+        "authentication is missing: send a client certificate, or device id and enrolment token as HTTP Basic"
+    )]
     Unauthenticated,
     /// SV-0006, peer: the terminator forwarded no certificate, or one that this authority did not issue.
     #[error("the client certificate is not one of this authority's: {detail}")]
@@ -152,7 +154,7 @@ impl ServerError {
             Self::Endorsers { .. } => "SV-0015",
             Self::NotOffered { .. } => "SV-0016",
             Self::Authority(error) => error.code(),
-            Self::Store(_) => "AU-0015",
+            Self::Store(error) => error.code(),
         }
     }
 
@@ -231,14 +233,18 @@ impl IntoResponse for ServerError {
         } else {
             tracing::info!(code, "{}", self.chain());
         }
-        let body =
-            ErrorBody { schema: "touchmark.error/1".to_owned(), code: code.to_owned(), message: self.to_string() };
+        let body = ErrorBody {
+            schema: "touchmark.error/1".to_owned(),
+            code: code.to_owned(),
+            message: self.to_string(),
+        };
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 §15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field".
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"touchmark enrolment\""));
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"touchmark enrolment\""),
+            );
         }
         response
     }

@@ -83,12 +83,16 @@ impl EventLog {
         let failed = refused("open");
         let mut connection = open_private(&directory.join("events.db")).map_err(&failed)?;
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;")
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;",
+            )
             .map_err(&failed)?;
-        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&failed)?;
+        let version: u32 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&failed)?;
         match version {
             0 => {
-                let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+                let tx =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
                 tx.execute_batch(SCHEMA).map_err(&failed)?;
                 tx.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(&failed)?;
                 tx.commit().map_err(&failed)?;
@@ -111,7 +115,8 @@ impl EventLog {
     /// [`ServerError::EventLog`]; nothing was written then.
     pub fn append(&mut self, new: &NewEvent<'_>) -> Result<bool, ServerError> {
         let failed = refused("write an event");
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let tx =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         let added = tx
             .prepare_cached(
                 "INSERT INTO event (source, event_id, device, kind, at, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
@@ -282,7 +287,9 @@ impl EventLog {
 
 fn put_place(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO place (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2")?
+        .prepare_cached(
+            "INSERT INTO place (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2",
+        )?
         .execute(params![name, value])
         .map(|_| ())
 }

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn what_is_no_ticket_is_refused() {
-        for value in ["", "Basic", "Basic !!", "Bearer bWV0ZXItMTphOmI=", "Basic bWV0ZXI=", "Basic LTE6YQ=="] {
+        for value in ["", "Basic", "Basic !!", "Bearer bWV0ZXItMTphOmI=", "Basic bWV0ZXI=", "Basic LTE6YQ=="]
+        {
             assert!(matches!(basic_ticket(&headers(value)), Err(ServerError::Unauthenticated)), "{value}");
         }
         assert!(basic_ticket(&HeaderMap::new()).is_err());

@@ -109,21 +109,21 @@ pub fn verifier_policy(attestation: &Attestation, test_root_pem: &str) -> Result
     if let Some(directory) = &attestation.endorsers_dir {
         files = read_pem_files(directory)?;
     }
-    let place = attestation.endorsers_dir.as_ref().map_or("the program".to_owned(), |d| d.display().to_string());
+    let place =
+        attestation.endorsers_dir.as_ref().map_or("the program".to_owned(), |d| d.display().to_string());
     let unusable = |detail: String| ServerError::Endorsers { path: place.clone(), detail };
     let endorsers = Endorsers::from_pem(files)
         .and_then(|e| e.with_test_element_root(test_root_pem))
         .map_err(|e| unusable(e.to_string()))?;
-    Ok(Policy {
-        endorsers,
-        dangerously_accept_test_endorsers: attestation.dangerously_accept_test_endorsers,
-    })
+    Ok(Policy { endorsers, dangerously_accept_test_endorsers: attestation.dangerously_accept_test_endorsers })
 }
 
 /// Names and texts of the `*.pem` files in a directory, by name.
 fn read_pem_files(directory: &Path) -> Result<Vec<(String, String)>, ServerError> {
-    let unusable =
-        |detail: std::io::Error| ServerError::Endorsers { path: directory.display().to_string(), detail: detail.to_string() };
+    let unusable = |detail: std::io::Error| ServerError::Endorsers {
+        path: directory.display().to_string(),
+        detail: detail.to_string(),
+    };
     let mut paths: Vec<_> = std::fs::read_dir(directory)
         .map_err(unusable)?
         .collect::<Result<Vec<_>, _>>()

@@ -32,13 +32,37 @@ impl Default for Metrics {
         let enrolled = Counter::default();
         let (refused_requests, tls_failures) = (Family::default(), Family::default());
         let (events, refused_lines, findings) = (Family::default(), Family::default(), Family::default());
-        registry.register("authority_certificates_issued", "Certificates issued to devices", enrolled.clone());
-        registry.register("server_requests_refused", "Requests refused, by error code", refused_requests.clone());
-        registry.register("server_tls_handshakes_failed", "TLS handshakes that failed, by cause", tls_failures.clone());
+        registry.register(
+            "authority_certificates_issued",
+            "Certificates issued to devices",
+            enrolled.clone(),
+        );
+        registry.register(
+            "server_requests_refused",
+            "Requests refused, by error code",
+            refused_requests.clone(),
+        );
+        registry.register(
+            "server_tls_handshakes_failed",
+            "TLS handshakes that failed, by cause",
+            tls_failures.clone(),
+        );
         registry.register("monitor_events_accepted", "Events written down, by type", events.clone());
-        registry.register("monitor_lines_refused", "Log lines that are no event, by reason", refused_lines.clone());
+        registry.register(
+            "monitor_lines_refused",
+            "Log lines that are no event, by reason",
+            refused_lines.clone(),
+        );
         registry.register("monitor_findings", "New findings, by certainty", findings.clone());
-        Self { registry: Mutex::new(registry), enrolled, refused_requests, tls_failures, events, refused_lines, findings }
+        Self {
+            registry: Mutex::new(registry),
+            enrolled,
+            refused_requests,
+            tls_failures,
+            events,
+            refused_lines,
+            findings,
+        }
     }
 }
 

@@ -101,9 +101,9 @@ pub fn open_authority(
     test_root_pem: &str,
     clock: Clock,
 ) -> Result<(Authority, crate::keys::Custody), ServerError> {
-    std::fs::create_dir_all(data).and_then(|()| {
-        std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
-    }).map_err(|source| ServerError::File { action: "make", path: data.display().to_string(), source })?;
+    std::fs::create_dir_all(data)
+        .and_then(|()| std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700)))
+        .map_err(|source| ServerError::File { action: "make", path: data.display().to_string(), source })?;
     let registry = SqliteRegistry::open(data).map_err(touchmark_authority::AuthorityError::from)?;
     let (keys, custody) = open_key_store(&config.keys, data, passphrase)?;
     let verifier = verifier_policy(&config.attestation, test_root_pem)?;
@@ -131,7 +131,8 @@ impl Server {
         let (enrol, enrol_at) = listen(config.listen.enrol).await?;
         let (public, public_at) = listen(config.listen.public).await?;
         let (dashboard, dashboard_at) = listen(config.listen.dashboard).await?;
-        (config.listen.enrol, config.listen.public, config.listen.dashboard) = (enrol_at, public_at, dashboard_at);
+        (config.listen.enrol, config.listen.public, config.listen.dashboard) =
+            (enrol_at, public_at, dashboard_at);
         let (authority, custody) = open_authority(&config, data, passphrase, test_root_pem, clock)?;
         let watch = Watch::open(data, config.monitor.clone())?;
         let telemetry = config.listen.telemetry.clone().unwrap_or_else(|| data.join(TELEMETRY_SOCKET));
@@ -148,8 +149,11 @@ impl Server {
         };
         let root = data.join("root.pem");
         let pem = authority.root().certificate().pem()?;
-        std::fs::write(&root, pem)
-            .map_err(|source| ServerError::File { action: "write", path: root.display().to_string(), source })?;
+        std::fs::write(&root, pem).map_err(|source| ServerError::File {
+            action: "write",
+            path: root.display().to_string(),
+            source,
+        })?;
         let orphans = authority.orphans().len();
         if orphans > 0 {
             tracing::warn!(orphans, "certificates that a crash left unfinished count as revoked");

@@ -143,7 +143,8 @@ impl Reader {
                 Ok(true)
             }
             Ok(Line::Refused { verify }) => {
-                let why = if verify == "NONE" { "no-client-certificate" } else { "client-certificate-refused" };
+                let why =
+                    if verify == "NONE" { "no-client-certificate" } else { "client-certificate-refused" };
                 self.refuse(app, why, &verify);
                 Ok(false)
             }
@@ -168,7 +169,7 @@ fn device_of(app: &App, event: &Event) -> Option<String> {
 }
 
 fn hex_bytes(digits: &str) -> Option<Vec<u8>> {
-    let even = if digits.len() % 2 == 0 { digits.to_owned() } else { format!("0{digits}") };
+    let even = if digits.len().is_multiple_of(2) { digits.to_owned() } else { format!("0{digits}") };
     hex::decode(even).ok()
 }
 

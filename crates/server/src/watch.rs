@@ -102,7 +102,9 @@ impl Watch {
                             watch.log.put_finding(&finding)?;
                         }
                     }
-                    Err(error) => tracing::error!(seq = row.seq, %error, "a row of the event log cannot be read"),
+                    Err(error) => {
+                        tracing::error!(seq = row.seq, %error, "a row of the event log cannot be read")
+                    }
                 }
             }
         }

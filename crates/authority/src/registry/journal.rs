@@ -29,7 +29,14 @@ pub const GENESIS: [u8; 32] = [0; 32];
 
 /// The hash of an entry after the one with hash `previous`.
 #[must_use]
-pub fn link(previous: &[u8; 32], number: u64, at: Timestamp, kind: &str, subject: &str, body: &str) -> [u8; 32] {
+pub fn link(
+    previous: &[u8; 32],
+    number: u64,
+    at: Timestamp,
+    kind: &str,
+    subject: &str,
+    body: &str,
+) -> [u8; 32] {
     let mut bytes = previous.to_vec();
     bytes.extend(number.to_be_bytes());
     bytes.extend(at.micros().to_be_bytes());

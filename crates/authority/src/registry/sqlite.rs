@@ -16,8 +16,8 @@ use touchmark_identity::timestamp::Timestamp;
 
 use super::journal::{GENESIS, JournalEntry, link};
 use super::{
-    CertificateRecord, CertificateStatus, CrlRecord, Device, DeviceStatus, EnrolToken, Intent, KeyRecord, Registry,
-    RegistryError, RevocationReason, RevokedEntry, StatusChange,
+    CertificateRecord, CertificateStatus, CrlRecord, Device, DeviceStatus, EnrolToken, Intent, KeyRecord,
+    Registry, RegistryError, RevocationReason, RevokedEntry, StatusChange,
 };
 use crate::x509::sha1;
 
@@ -97,7 +97,8 @@ impl SqliteRegistry {
         if held.try_lock().is_err() {
             return Err(RegistryError::Held { path: directory.display().to_string() });
         }
-        let connection = open_private(&directory.join("registry.db")).map_err(refused("open the registry"))?;
+        let connection =
+            open_private(&directory.join("registry.db")).map_err(refused("open the registry"))?;
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
@@ -130,7 +131,8 @@ impl SqliteRegistry {
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, RegistryError> {
         let failed = refused(action);
-        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let tx =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         let value = work(&tx).map_err(&failed)?;
         tx.commit().map_err(&failed)?;
         Ok(value)
@@ -167,7 +169,11 @@ fn moment(micros: i64) -> Timestamp {
 /// Turns a column that does not parse into an error of the row instead of a guess.
 fn parsed<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
     value.ok_or_else(|| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, "not a known word".into())
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            "not a known word".into(),
+        )
     })
 }
 
@@ -271,22 +277,40 @@ impl Registry for SqliteRegistry {
         if added == 1 { Ok(()) } else { Err(RegistryError::Exists { what: "device", name: id.to_string() }) }
     }
 
-    fn replace_token(&mut self, id: &DeviceId, token: &EnrolToken, at: Timestamp) -> Result<(), RegistryError> {
+    fn replace_token(
+        &mut self,
+        id: &DeviceId,
+        token: &EnrolToken,
+        at: Timestamp,
+    ) -> Result<(), RegistryError> {
         let changed = self.transaction("replace a token", |tx| {
             let changed = tx.execute(
                 "UPDATE device SET token_sha256 = ?2, token_expires = ?3, token_spent_for = NULL, \
                  status = CASE status WHEN 'revoked' THEN 'registered' ELSE status END WHERE id = ?1",
                 params![id.as_str(), token.sha256, token.expires.micros()],
             )?;
-            write_journal(tx, at, "device.token-replaced", id.as_str(), &json!({ "expires": token.expires }))?;
+            write_journal(
+                tx,
+                at,
+                "device.token-replaced",
+                id.as_str(),
+                &json!({ "expires": token.expires }),
+            )?;
             Ok(changed)
         })?;
-        if changed == 1 { Ok(()) } else { Err(RegistryError::Missing { what: "device", name: id.to_string() }) }
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(RegistryError::Missing { what: "device", name: id.to_string() })
+        }
     }
 
     fn device(&mut self, id: &DeviceId) -> Result<Option<Device>, RegistryError> {
         let query = format!("SELECT {DEVICE_COLUMNS} FROM device WHERE id = ?1");
-        self.connection.query_row(&query, [id.as_str()], device_row).optional().map_err(refused("read a device"))
+        self.connection
+            .query_row(&query, [id.as_str()], device_row)
+            .optional()
+            .map_err(refused("read a device"))
     }
 
     fn devices(&mut self) -> Result<Vec<Device>, RegistryError> {
@@ -339,9 +363,13 @@ impl Registry for SqliteRegistry {
             StatusChange::Release => {
                 (DeviceStatus::Enrolled, &["hold"][..], CertificateStatus::Good, None, "device.released")
             }
-            StatusChange::Revoke(why) => {
-                (DeviceStatus::Revoked, &["good", "hold"][..], CertificateStatus::Revoked, Some(why), "device.revoked")
-            }
+            StatusChange::Revoke(why) => (
+                DeviceStatus::Revoked,
+                &["good", "hold"][..],
+                CertificateStatus::Revoked,
+                Some(why),
+                "device.revoked",
+            ),
         };
         let (revoked, number) = match revocation.map(|why| since(at, why)) {
             Some((revoked, number)) => (Some(revoked), Some(number)),
@@ -366,7 +394,11 @@ impl Registry for SqliteRegistry {
             }
             Ok(changed)
         })?;
-        if changed == 1 { Ok(()) } else { Err(RegistryError::Missing { what: "device", name: id.to_string() }) }
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(RegistryError::Missing { what: "device", name: id.to_string() })
+        }
     }
 
     fn intend(&mut self, intent: &Intent, at: Timestamp) -> Result<(), RegistryError> {
@@ -490,7 +522,10 @@ impl Registry for SqliteRegistry {
 
     fn key(&mut self, spki: &SpkiHash) -> Result<Option<KeyRecord>, RegistryError> {
         let query = format!("SELECT {KEY_COLUMNS} FROM key WHERE spki_sha256 = ?1");
-        self.connection.query_row(&query, [spki.to_string()], key_row).optional().map_err(refused("read a key"))
+        self.connection
+            .query_row(&query, [spki.to_string()], key_row)
+            .optional()
+            .map_err(refused("read a key"))
     }
 
     fn keys(&mut self, device: Option<&DeviceId>) -> Result<Vec<KeyRecord>, RegistryError> {
@@ -525,8 +560,9 @@ impl Registry for SqliteRegistry {
             one_device(device)
         );
         let mut statement = self.connection.prepare_cached(&query).map_err(&failed)?;
-        let rows =
-            statement.query_map(params![device.map(DeviceId::as_str), profile], certificate_row).map_err(&failed)?;
+        let rows = statement
+            .query_map(params![device.map(DeviceId::as_str), profile], certificate_row)
+            .map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
@@ -582,7 +618,11 @@ impl Registry for SqliteRegistry {
             }
             Ok(added)
         })?;
-        if added == 1 { Ok(()) } else { Err(RegistryError::Exists { what: "CRL", name: crl.number.to_string() }) }
+        if added == 1 {
+            Ok(())
+        } else {
+            Err(RegistryError::Exists { what: "CRL", name: crl.number.to_string() })
+        }
     }
 
     fn last_status_change(&mut self) -> Result<Option<Timestamp>, RegistryError> {

@@ -14,8 +14,8 @@ use x509_cert::ext::pkix::crl::CrlDistributionPoints;
 use x509_cert::ext::pkix::crl::dp::DistributionPoint;
 use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::ext::pkix::{
-    AccessDescription, AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies,
-    ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName, SubjectKeyIdentifier,
+    AccessDescription, AuthorityInfoAccessSyntax, AuthorityKeyIdentifier, BasicConstraints,
+    CertificatePolicies, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
@@ -139,7 +139,11 @@ pub fn to_be_signed(
     })
 }
 
-fn extensions(profile: &Profile, key: &PublicKey, issuer: &Issuer<'_>) -> Result<Vec<Extension>, AuthorityError> {
+fn extensions(
+    profile: &Profile,
+    key: &PublicKey,
+    issuer: &Issuer<'_>,
+) -> Result<Vec<Extension>, AuthorityError> {
     let octets = |bytes: &[u8]| OctetString::new(bytes).map_err(encoding("a key identifier"));
     let authority = AuthorityKeyIdentifier {
         key_identifier: Some(octets(&issuer.key_identifier)?),
@@ -155,7 +159,9 @@ fn extensions(profile: &Profile, key: &PublicKey, issuer: &Issuer<'_>) -> Result
         extension(AUTHORITY_KEY_IDENTIFIER, false, &authority)?,
     ];
     let usages: FlagSet<KeyUsages> = match profile {
-        Profile::Root | Profile::Issuing => KeyUsages::KeyCertSign | KeyUsages::CRLSign | KeyUsages::DigitalSignature,
+        Profile::Root | Profile::Issuing => {
+            KeyUsages::KeyCertSign | KeyUsages::CRLSign | KeyUsages::DigitalSignature
+        }
         Profile::Device { .. } | Profile::Server { .. } => KeyUsages::DigitalSignature.into(),
     };
     // RFC 5280 §4.2.1.3: "When present, conforming CAs SHOULD mark this extension as critical."
@@ -166,14 +172,21 @@ fn extensions(profile: &Profile, key: &PublicKey, issuer: &Issuer<'_>) -> Result
             // RFC 5280 §4.2.1.9: "Conforming CAs MUST include this extension in all CA certificates that contain
             // public keys used to validate digital signatures on certificates and MUST mark the extension as critical
             // in such certificates."
-            all.push(extension(BASIC_CONSTRAINTS, true, &BasicConstraints { ca: true, path_len_constraint })?);
+            all.push(extension(
+                BASIC_CONSTRAINTS,
+                true,
+                &BasicConstraints { ca: true, path_len_constraint },
+            )?);
         }
         Profile::Device { assurance, .. } => {
             all.push(extension(EXTENDED_KEY_USAGE, false, &ExtendedKeyUsage(vec![CLIENT_AUTH]))?);
-            let policy =
-                PolicyInformation { policy_identifier: grade_policy(assurance.grade()), policy_qualifiers: None };
+            let policy = PolicyInformation {
+                policy_identifier: grade_policy(assurance.grade()),
+                policy_qualifiers: None,
+            };
             all.push(extension(CERTIFICATE_POLICIES, false, &CertificatePolicies(vec![policy]))?);
-            let record = assurance.to_der().map_err(|_| AuthorityError::Encoding { what: "the key assurance" })?;
+            let record =
+                assurance.to_der().map_err(|_| AuthorityError::Encoding { what: "the key assurance" })?;
             all.push(Extension {
                 extn_id: KEY_ASSURANCE_OID,
                 critical: false,
@@ -210,7 +223,10 @@ fn where_to_ask(profile: &Profile, public_url: &str) -> Result<Vec<Extension>, A
     if !matches!(profile, Profile::Issuing) {
         access.insert(
             0,
-            AccessDescription { access_method: AD_OCSP, access_location: uri(&format!("{public_url}/ocsp"))? },
+            AccessDescription {
+                access_method: AD_OCSP,
+                access_location: uri(&format!("{public_url}/ocsp"))?,
+            },
         );
     }
     Ok(vec![

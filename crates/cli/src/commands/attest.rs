@@ -82,5 +82,8 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         grade.meaning()
     );
     let spki_sha256 = key.spki_sha256().to_string();
-    printer.data(&Verified { schema: "touchmark.attestation-result/1", spki_sha256, assurance, grade, endorser }, &text)
+    printer.data(
+        &Verified { schema: "touchmark.attestation-result/1", spki_sha256, assurance, grade, endorser },
+        &text,
+    )
 }

@@ -97,8 +97,12 @@ struct Founded {
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     let (data, act) = match verb {
         Verb::Init { data } => return init(&data, printer),
-        Verb::Enrol { data, device, device_type, again } => (data, Act::Register { device, device_type, again }),
-        Verb::Quarantine { why: DeviceArgs { data, device, reason } } => (data, Act::Quarantine { device, reason }),
+        Verb::Enrol { data, device, device_type, again } => {
+            (data, Act::Register { device, device_type, again })
+        }
+        Verb::Quarantine { why: DeviceArgs { data, device, reason } } => {
+            (data, Act::Quarantine { device, reason })
+        }
         Verb::Release { why: DeviceArgs { data, device, reason } } => (data, Act::Release { device, reason }),
         Verb::Revoke { why: DeviceArgs { data, device, reason }, crl_reason, confirm, dry_run } => {
             (data, Act::Revoke { device, why: crl_reason, reason, confirm, dry_run })

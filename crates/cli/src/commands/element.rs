@@ -91,8 +91,10 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         }
         Verb::Run { state, tcp: address, ready_fd } => {
             let element = Element::open(&state)?;
-            let listener = TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
-            let ready = Ready { schema: "touchmark.element-ready/1", tcp: listener.local_addr()?.to_string() };
+            let listener =
+                TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
+            let ready =
+                Ready { schema: "touchmark.element-ready/1", tcp: listener.local_addr()?.to_string() };
             printer.say(&format!("a TEST element listens on {}", ready.tcp));
             if let Some(fd) = ready_fd {
                 line_to_fd(fd, &serde_json::to_string(&ready)?)?;
@@ -102,9 +104,13 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
             Ok(tcp::serve(&listener, element, &stop)?)
         }
         Verb::Apdu { tcp, apdus } => {
-            let mut stream = TcpStream::connect(&tcp).with_context(|| format!("cannot reach an element at {tcp}"))?;
+            let mut stream =
+                TcpStream::connect(&tcp).with_context(|| format!("cannot reach an element at {tcp}"))?;
             stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
-            let answers = apdus.iter().map(|apdu| exchange(&mut stream, &apdu.0)).collect::<anyhow::Result<Vec<_>>>()?;
+            let answers = apdus
+                .iter()
+                .map(|apdu| exchange(&mut stream, &apdu.0))
+                .collect::<anyhow::Result<Vec<_>>>()?;
             let text = answers.join("\n");
             printer.data(&Answers { schema: "touchmark.apdu/1", answers }, &text)
         }

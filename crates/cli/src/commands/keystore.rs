@@ -112,9 +112,16 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
                 info.vendor,
                 info.model,
                 info.firmware,
-                if info.capabilities.is_empty() { "keys and signatures".to_owned() } else { info.capabilities.join(", ") }
+                if info.capabilities.is_empty() {
+                    "keys and signatures".to_owned()
+                } else {
+                    info.capabilities.join(", ")
+                }
             );
-            printer.data(&Probed { schema: "touchmark.keystore-probe/1", store: store.store.to_string(), info }, &text)
+            printer.data(
+                &Probed { schema: "touchmark.keystore-probe/1", store: store.store.to_string(), info },
+                &text,
+            )
         }
         Verb::Generate { key } => {
             let public = key.store.open()?.generate(&key.key)?;
@@ -132,7 +139,8 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         Verb::Attest { key, nonce, out } => {
             let nonce = Nonce::new(&nonce.0).map_err(|e| Usage(e.to_string()))?;
             let mut store = key.store.open()?;
-            let attest = store.attest().ok_or(StoreError::NoCapability { capability: "vouch for its keys" })?;
+            let attest =
+                store.attest().ok_or(StoreError::NoCapability { capability: "vouch for its keys" })?;
             let evidence = attest.attest(&key.key, &nonce)?.evidence.to_cbor();
             bytes_out("touchmark.evidence/1", &key.key, evidence, out, printer)
         }

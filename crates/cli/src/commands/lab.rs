@@ -65,23 +65,29 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         .collect::<Vec<_>>()
         .join("\n");
     let (bytes_searched, candidates_tried) = (search.bytes_searched, search.candidates_tried);
-    printer.say(&format!("{bytes_searched} bytes, {candidates_tried} candidates tried against the public key"));
+    printer
+        .say(&format!("{bytes_searched} bytes, {candidates_tried} candidates tried against the public key"));
     if let (Some(path), Some(found)) = (out, search.found.first()) {
         std::fs::write(&path, found.pkcs8.as_slice())?;
     }
     let none = places.is_empty();
     if !none || printer.is_json() {
-        let data = SearchData { schema: "touchmark.key-search/1", found: places, bytes_searched, candidates_tried };
+        let data =
+            SearchData { schema: "touchmark.key-search/1", found: places, bytes_searched, candidates_tried };
         printer.data(&data, &text)?;
     }
     if none {
-        return Err(NotSo("the private key was not found in these bytes, in any form that was tried".to_owned()).into());
+        return Err(NotSo(
+            "the private key was not found in these bytes, in any form that was tried".to_owned(),
+        )
+        .into());
     }
     Ok(())
 }
 
 fn public_key(pem: &[u8]) -> anyhow::Result<PublicKey> {
-    let (label, der) = der::pem::decode_vec(pem).map_err(|e| Usage(format!("the public key is not PEM: {e}")))?;
+    let (label, der) =
+        der::pem::decode_vec(pem).map_err(|e| Usage(format!("the public key is not PEM: {e}")))?;
     Ok(match label {
         "CERTIFICATE" => touchmark_authority::x509::HeldCertificate::from_der(&der)?.public_key()?,
         _ => PublicKey::from_spki_der(&der).map_err(|e| Usage(e.to_string()))?,

@@ -84,14 +84,15 @@ pub(crate) fn carry_out(
         pick(Holder::Software, 3)?,
     );
     let (tpm, element) = (pick(Holder::Tpm, 0)?, pick(Holder::Element, 0)?);
-    let touched =
-        [&cloned, &replayed, &downgraded, &tpm, &element].map(String::clone).to_vec();
+    let touched = [&cloned, &replayed, &downgraded, &tpm, &element].map(String::clone).to_vec();
     let loot = dir.join("attacker");
     fs::create_dir_all(&loot)?;
     let mut table = Table::default();
 
     // Reading the flash, and looking for the key in every byte of it.
-    show.say(&format!("the attacker reads the flash of {cloned}, {tpm} and {element}, and tries every byte as their key"));
+    show.say(&format!(
+        "the attacker reads the flash of {cloned}, {tpm} and {element}, and tries every byte as their key"
+    ));
     let dumps = [&cloned, &tpm, &element].map(|id| read_flash(fleet, id, &loot));
     let [software_dump, tpm_dump, element_dump] = dumps;
     let (software_dump, tpm_dump, element_dump) = (software_dump?, tpm_dump?, element_dump?);
@@ -100,13 +101,19 @@ pub(crate) fn carry_out(
     let key = found.found.first();
     show.check(
         key.is_some(),
-        &format!("{cloned}: the private key is in the flash{}", key.map_or(String::new(), |k| format!(" at offset {:#x}, as {}", k.offset, k.encoding))),
+        &format!(
+            "{cloned}: the private key is in the flash{}",
+            key.map_or(String::new(), |k| format!(" at offset {:#x}, as {}", k.offset, k.encoding))
+        ),
         &format!("{cloned}: the private key was not found in its own flash"),
     );
     for (id, search) in [(&tpm, tpm_search), (&element, element_search)] {
         show.check(
             search.found.is_empty() && search.candidates_tried > 0,
-            &format!("{id}: {} candidates from {} bytes tried against its public key, none fits", search.candidates_tried, search.bytes_searched),
+            &format!(
+                "{id}: {} candidates from {} bytes tried against its public key, none fits",
+                search.candidates_tried, search.bytes_searched
+            ),
             &format!("{id}: the private key was found outside the chip, or nothing was tried"),
         );
     }
@@ -145,7 +152,12 @@ pub(crate) fn carry_out(
         &format!("a session without the key: HTTP {tpm_knock} and {element_knock}"),
     );
     let no_session = "no session: the certificate without the key opens nothing";
-    table.add("connect as the device", "let in; seen in nginx's log at the 2nd connection", no_session, no_session);
+    table.add(
+        "connect as the device",
+        "let in; seen in nginx's log at the 2nd connection",
+        no_session,
+        no_session,
+    );
 
     // The copied image, on other hardware.
     show.say("the attacker writes each flash to a second board and switches it on");
@@ -157,7 +169,9 @@ pub(crate) fn carry_out(
     let beats = clone.acknowledged();
     show.check(
         confirmed.is_ok() && beats <= 2,
-        &format!("the clone of {cloned} runs; confirmed by the heartbeat chain after {beats} of its heartbeats"),
+        &format!(
+            "the clone of {cloned} runs; confirmed by the heartbeat chain after {beats} of its heartbeats"
+        ),
         &format!("after {beats} heartbeats of the clone: {:?}", confirmed.as_ref().err()),
     );
     let shut_out = wait_until("nginx's refusal of the clone", PATIENCE, || {
@@ -175,7 +189,10 @@ pub(crate) fn carry_out(
         let log = fs::read_to_string(loot.join(name).join("agent.log")).unwrap_or_default();
         show.check(
             ended.is_ok() && copy.acknowledged() == 0,
-            &format!("the copy of {id} has no key and does not start: {}", log.lines().last().unwrap_or_default().trim()),
+            &format!(
+                "the copy of {id} has no key and does not start: {}",
+                log.lines().last().unwrap_or_default().trim()
+            ),
             &format!("the copy of {id} sent {} heartbeats", copy.acknowledged()),
         );
     }
@@ -187,7 +204,9 @@ pub(crate) fn carry_out(
     );
 
     // A heartbeat that waits in flash while the uplink is jammed.
-    show.say(&format!("the attacker jams the uplink and reads the waiting heartbeats of {replayed}, {tpm} and {element}"));
+    show.say(&format!(
+        "the attacker jams the uplink and reads the waiting heartbeats of {replayed}, {tpm} and {element}"
+    ));
     gate.jam(true)?;
     std::thread::sleep(Duration::from_millis(HEARTBEAT_MS * 2));
     let jammed = [&replayed, &tpm, &element].map(|id| read_flash(fleet, id, &loot));
@@ -222,7 +241,8 @@ pub(crate) fn carry_out(
         &format!("the old heartbeat of {replayed} is sent again with its stolen key; the monitor knows it"),
         &format!("replay: HTTP {answered}, {:?}", replay.as_ref().err()),
     );
-    let (tpm_post, element_post) = (post(gate, None, &tpm_body, &loot)?, post(gate, None, &element_body, &loot)?);
+    let (tpm_post, element_post) =
+        (post(gate, None, &tpm_body, &loot)?, post(gate, None, &element_body, &loot)?);
     show.check(
         tpm_post == 400 && element_post == 400,
         &format!("those of {tpm} and {element} find no way in: nginx wants a certificate and its key"),
@@ -233,7 +253,9 @@ pub(crate) fn carry_out(
 
     downgrade(fleet, [&downgraded, &tpm, &element], &mut table, show)?;
     wait_for_finding(server, "the downgrade", |f| {
-        f.device.as_deref() == Some(&downgraded) && f.kind == Kind::Downgrade && f.grade == Certainty::Confirmed
+        f.device.as_deref() == Some(&downgraded)
+            && f.kind == Kind::Downgrade
+            && f.grade == Certainty::Confirmed
     })
     .map_or_else(|e| show.check(false, "", &e.to_string()), |_| ());
 
@@ -280,7 +302,12 @@ fn from_the_log_alone(dir: &Path, server: &Server) -> anyhow::Result<Vec<Finding
 }
 
 /// Offers an older, properly signed firmware, after trying to rewind the floor.
-fn downgrade(fleet: &mut Fleet, victims: [&String; 3], table: &mut Table, show: &mut Show) -> anyhow::Result<()> {
+fn downgrade(
+    fleet: &mut Fleet,
+    victims: [&String; 3],
+    table: &mut Table,
+    show: &mut Show,
+) -> anyhow::Result<()> {
     let [software, tpm, element] = victims;
     show.say(&format!("the attacker rewinds what flash holds of the anti-rollback floor, and offers firmware {OLD_FIRMWARE}, an older one, properly signed"));
     let release = Release {
@@ -337,10 +364,16 @@ fn deliver(device: &Device, name: &str, offer: &str) -> anyhow::Result<()> {
 }
 
 fn wait_for_offer(device: &Device) -> anyhow::Result<(bool, String)> {
-    wait_until(&format!("the decision of {} about the offer", device.id), PATIENCE, || Ok(device.offer_result()))
+    wait_until(&format!("the decision of {} about the offer", device.id), PATIENCE, || {
+        Ok(device.offer_result())
+    })
 }
 
-fn wait_for_finding(server: &Server, what: &str, wanted: impl Fn(&Finding) -> bool) -> anyhow::Result<Finding> {
+fn wait_for_finding(
+    server: &Server,
+    what: &str,
+    wanted: impl Fn(&Finding) -> bool,
+) -> anyhow::Result<Finding> {
     wait_until(what, PATIENCE, || Ok(server.findings()?.into_iter().find(|f| wanted(f))))
 }
 
@@ -378,7 +411,8 @@ fn record_in(image: &[u8], name: &str, scratch: &Path) -> anyhow::Result<Vec<u8>
         if let Some(bytes) = flash.read(name)? {
             return Ok(bytes);
         }
-        let mut store = SoftwareStore::open(Box::new(FlashMedium::new(flash, DOCUMENT)), &Protection::PlainFlash)?;
+        let mut store =
+            SoftwareStore::open(Box::new(FlashMedium::new(flash, DOCUMENT)), &Protection::PlainFlash)?;
         let objects = store.objects().ok_or_else(|| anyhow!("the key file holds no objects"))?;
         Ok(objects.read_object(&KeyName::new(name)?)?)
     })();
@@ -395,7 +429,9 @@ pub(crate) fn certificate_in(image: &[u8], scratch: &Path) -> anyhow::Result<Str
 fn waiting_heartbeat(dump: &Dump, scratch: &Path) -> anyhow::Result<String> {
     let state: serde_json::Value = serde_json::from_slice(&record_in(&dump.image, STATE, scratch)?)?;
     let pending = state.get("pending").and_then(|p| p.as_str());
-    pending.map(str::to_owned).ok_or_else(|| anyhow!("no heartbeat waited in the flash while the uplink was jammed"))
+    pending
+        .map(str::to_owned)
+        .ok_or_else(|| anyhow!("no heartbeat waited in the flash while the uplink was jammed"))
 }
 
 /// Writes an image to a second board and switches it on: the same configuration, at the attacker's address, without the
@@ -425,7 +461,8 @@ fn board(dir: &Path, fleet: &mut Fleet, id: &str, image: &[u8]) -> anyhow::Resul
 
 impl Stolen {
     fn from_loot(loot: &Path, name: &str, certificate: &str, pkcs8: &[u8]) -> anyhow::Result<Self> {
-        let stolen = Self { certificate: loot.join(format!("{name}.pem")), key: loot.join(format!("{name}.key")) };
+        let stolen =
+            Self { certificate: loot.join(format!("{name}.pem")), key: loot.join(format!("{name}.key")) };
         fs::write(&stolen.certificate, certificate)?;
         fs::write(&stolen.key, touchmark_authority::x509::pem("PRIVATE KEY", pkcs8)?)?;
         Ok(stolen)
@@ -433,9 +470,14 @@ impl Stolen {
 
     /// The certificate, and a key that does not belong to it: all that can be had without the chip.
     fn without_key(loot: &Path, name: &str, certificate: &str) -> anyhow::Result<Self> {
-        let stolen = Self { certificate: loot.join(format!("{name}.pem")), key: loot.join(format!("{name}.key")) };
+        let stolen =
+            Self { certificate: loot.join(format!("{name}.pem")), key: loot.join(format!("{name}.key")) };
         fs::write(&stolen.certificate, certificate)?;
-        succeed(Command::new("openssl").args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"]).arg(&stolen.key))?;
+        succeed(
+            Command::new("openssl")
+                .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
+                .arg(&stolen.key),
+        )?;
         Ok(stolen)
     }
 }
@@ -455,7 +497,18 @@ fn post(gate: &Gate, stolen: Option<&Stolen>, body: &str, loot: &Path) -> anyhow
 
 fn curl(gate: &Gate, stolen: Option<&Stolen>, path: &[&str], extra: &[&str]) -> anyhow::Result<u16> {
     let mut command = Command::new("curl");
-    command.args(["-sS", "--max-time", "10", "--interface", ATTACKER, "-o", "/dev/null", "-w", "%{http_code}", "--cacert"]);
+    command.args([
+        "-sS",
+        "--max-time",
+        "10",
+        "--interface",
+        ATTACKER,
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "--cacert",
+    ]);
     command.arg(&gate.certificate).args(extra);
     if let Some(stolen) = stolen {
         command.arg("--cert").arg(&stolen.certificate).arg("--key").arg(&stolen.key);

@@ -14,7 +14,9 @@ use touchmark_keystore::KeyStore;
 use touchmark_keystore::software::flash::FlashImage;
 use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 
-use super::peers::{Running, Server, Tpm, gate_address, gate_certificate, ourselves, start_ready, succeed, wait_until};
+use super::peers::{
+    Running, Server, Tpm, gate_address, gate_certificate, ourselves, start_ready, succeed, wait_until,
+};
 use super::settings::{FIRMWARE, FLOOR, HEARTBEAT_MS};
 use super::show::Show;
 
@@ -194,7 +196,14 @@ impl Fleet {
     /// Registers all devices and has them enrol, several at a time.
     pub(crate) fn enrol(&mut self, server: &Server, show: &mut Show) -> anyhow::Result<()> {
         for device in &self.devices {
-            let json = server.touchmark(&["authority", "enrol", "--device", &device.id, "--type", device.holder.device_type()])?;
+            let json = server.touchmark(&[
+                "authority",
+                "enrol",
+                "--device",
+                &device.id,
+                "--type",
+                device.holder.device_type(),
+            ])?;
             let registered: serde_json::Value = serde_json::from_str(&json)?;
             let token = registered.get("token").and_then(|t| t.as_str()).context("no token was given")?;
             fs::write(device.dir.join("token"), token)?;
@@ -206,7 +215,9 @@ impl Fleet {
             for _ in 0..4 {
                 scope.spawn(|| {
                     loop {
-                        let Some(device) = queue.lock().unwrap_or_else(PoisonError::into_inner).next() else { return };
+                        let Some(device) = queue.lock().unwrap_or_else(PoisonError::into_inner).next() else {
+                            return;
+                        };
                         let enrolled = device.enrol();
                         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                         done.0 += 1;
@@ -251,7 +262,8 @@ impl Fleet {
 
     /// A device's certificate as a PEM file, read from its flash.
     pub(crate) fn certificate_file(&self, id: &str) -> anyhow::Result<PathBuf> {
-        let device = self.devices.iter().find(|d| d.id == id).ok_or_else(|| anyhow!("there is no device {id}"))?;
+        let device =
+            self.devices.iter().find(|d| d.id == id).ok_or_else(|| anyhow!("there is no device {id}"))?;
         let path = device.dir.join("certificate.pem");
         if !path.exists() {
             fs::write(&path, device.certificate()?)?;
@@ -270,7 +282,8 @@ impl Device {
     }
 
     fn enrol(&self) -> anyhow::Result<()> {
-        succeed(ourselves()?.args(["--json", "--quiet", "agent", "enrol", "--config"]).arg(self.config())).map(|_| ())
+        succeed(ourselves()?.args(["--json", "--quiet", "agent", "enrol", "--config"]).arg(self.config()))
+            .map(|_| ())
     }
 
     /// The certificate, leaf first, as the enrolment left it.
@@ -364,7 +377,8 @@ impl Progress {
         match event.get("event").and_then(|e| e.as_str()) {
             Some("acknowledged") => {
                 self.acknowledged += 1;
-                self.counter = event.get("counter").and_then(serde_json::Value::as_u64).unwrap_or(self.counter);
+                self.counter =
+                    event.get("counter").and_then(serde_json::Value::as_u64).unwrap_or(self.counter);
             }
             Some("failed") => {
                 self.last_failure = Some(text("error"));
@@ -374,7 +388,8 @@ impl Progress {
             Some("offer") => {
                 let result = event.get("result");
                 let accepted = result.and_then(|r| r.get("accepted")).and_then(serde_json::Value::as_bool);
-                let reason = result.and_then(|r| r.get("reason")).and_then(|r| r.as_str()).unwrap_or_default();
+                let reason =
+                    result.and_then(|r| r.get("reason")).and_then(|r| r.as_str()).unwrap_or_default();
                 self.offers.push((accepted.unwrap_or(false), reason.to_owned()));
             }
             _ => {}

@@ -176,7 +176,12 @@ pub(crate) struct PublicFiles {
 impl Server {
     pub(crate) fn start(dir: &Path) -> anyhow::Result<Self> {
         let mut command = ourselves()?;
-        command.args(["server", "run"]).arg("--config").arg(dir.join("server.toml")).arg("--data").arg(dir.join("data"));
+        command
+            .args(["server", "run"])
+            .arg("--config")
+            .arg(dir.join("server.toml"))
+            .arg("--data")
+            .arg(dir.join("data"));
         let (process, ready) = start_ready(&mut command, &dir.join("server.log"))?;
         Ok(Self { ready, dir: dir.to_owned(), _process: process })
     }
@@ -184,7 +189,9 @@ impl Server {
     /// How the authority's keys are kept, in the server's own words.
     pub(crate) fn custody(&self) -> String {
         let log = fs::read_to_string(self.dir.join("server.log")).unwrap_or_default();
-        let said = log.lines().find_map(|l| l.split_once("the authority's keys are ").map(|(_, kept)| kept.to_owned()));
+        let said = log
+            .lines()
+            .find_map(|l| l.split_once("the authority's keys are ").map(|(_, kept)| kept.to_owned()));
         said.unwrap_or_else(|| "kept where server.log says".to_owned())
     }
 
@@ -217,16 +224,26 @@ impl Server {
     pub(crate) fn public_files(&self, dir: &Path) -> anyhow::Result<PublicFiles> {
         let folder = dir.join("relying-party");
         fs::create_dir_all(&folder)?;
-        let files =
-            PublicFiles { root: folder.join("root.pem"), issuing: folder.join("issuing.pem"), crls: folder.join("crls.pem") };
+        let files = PublicFiles {
+            root: folder.join("root.pem"),
+            issuing: folder.join("issuing.pem"),
+            crls: folder.join("crls.pem"),
+        };
         for (name, file) in [("root.pem", &files.root), ("issuing.pem", &files.issuing)] {
             fs::write(file, fetch(&format!("{}/ca/{name}", self.ready.public))?)?;
         }
         let mut crls = String::new();
         for name in ["issuing.crl", "root.crl"] {
             let der = folder.join(name);
-            succeed(Command::new("curl").args(["-sSf", "--max-time", "10", "-o"]).arg(&der).arg(format!("{}/crl/{name}", self.ready.public)))?;
-            crls.push_str(&succeed(Command::new("openssl").args(["crl", "-inform", "DER", "-in"]).arg(&der))?);
+            succeed(
+                Command::new("curl")
+                    .args(["-sSf", "--max-time", "10", "-o"])
+                    .arg(&der)
+                    .arg(format!("{}/crl/{name}", self.ready.public)),
+            )?;
+            crls.push_str(&succeed(
+                Command::new("openssl").args(["crl", "-inform", "DER", "-in"]).arg(&der),
+            )?);
         }
         fs::write(&files.crls, crls)?;
         Ok(files)
@@ -272,14 +289,20 @@ fn start_tpm(folder: &Path) -> anyhow::Result<Tpm> {
     let (shown, ca) = (folder.display(), authority.display());
     fs::write(
         folder.join("ca.conf"),
-        format!("statedir = {ca}\nsigningkey = {ca}/key.pem\nissuercert = {ca}/issuer.pem\ncertserial = {ca}/serial\n"),
+        format!(
+            "statedir = {ca}\nsigningkey = {ca}/key.pem\nissuercert = {ca}/issuer.pem\ncertserial = {ca}/serial\n"
+        ),
     )?;
     fs::write(
         folder.join("ca.options"),
         "--platform-manufacturer Demonstration\n--platform-version 1\n--platform-model Demonstration\n",
     )?;
     let tool = output_of("sh", &["-c".as_ref(), "command -v swtpm_localca".as_ref()])?;
-    let tool = if tool.trim().is_empty() { "/usr/share/swtpm/swtpm-localca".to_owned() } else { tool.trim().to_owned() };
+    let tool = if tool.trim().is_empty() {
+        "/usr/share/swtpm/swtpm-localca".to_owned()
+    } else {
+        tool.trim().to_owned()
+    };
     fs::write(
         folder.join("setup.conf"),
         format!(
@@ -296,7 +319,9 @@ fn start_tpm(folder: &Path) -> anyhow::Result<Tpm> {
     )?;
     let roots = ["swtpm-localca-rootca-cert.pem", "issuer.pem"]
         .iter()
-        .map(|name| fs::read_to_string(authority.join(name)).with_context(|| format!("swtpm_setup made no {name}")))
+        .map(|name| {
+            fs::read_to_string(authority.join(name)).with_context(|| format!("swtpm_setup made no {name}"))
+        })
         .collect::<anyhow::Result<_>>()?;
     let port = free_port()?;
     let process = Running(
@@ -358,7 +383,17 @@ pub(crate) fn gate_certificate(dir: &Path) -> anyhow::Result<PathBuf> {
     if !certificate.exists() {
         succeed(
             Command::new("openssl")
-                .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"])
+                .args([
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1",
+                    "-nodes",
+                    "-days",
+                    "30",
+                ])
                 .args(["-subj", "/CN=demonstration gate", "-addext", "subjectAltName=IP:127.0.0.1"])
                 .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
                 .arg(&key)
@@ -424,7 +459,8 @@ impl Gate {
         let signal = if jammed { "-STOP" } else { "-CONT" };
         let master = self.process.0.id().to_string();
         let workers = output_of("pgrep", &["-P".as_ref(), master.as_ref()])?;
-        let processes: Vec<&str> = std::iter::once(master.as_str()).chain(workers.split_whitespace()).collect();
+        let processes: Vec<&str> =
+            std::iter::once(master.as_str()).chain(workers.split_whitespace()).collect();
         succeed(Command::new("kill").arg(signal).args(processes)).map(|_| ())
     }
 }

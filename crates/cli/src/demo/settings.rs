@@ -71,7 +71,10 @@ on_change = ["sh", "-c", {reload}]
         ca = quoted(&gate.join("devices-ca.pem")),
         crl = quoted(&gate.join("devices.crl.pem")),
         // Before nginx runs there is nobody to tell.
-        reload = format!("{:?}", format!("test ! -s {0}/nginx.pid || kill -HUP $(cat {0}/nginx.pid)", gate.display())),
+        reload = format!(
+            "{:?}",
+            format!("test ! -s {0}/nginx.pid || kill -HUP $(cat {0}/nginx.pid)", gate.display())
+        ),
     );
     std::fs::write(dir.join("server.toml"), text).context("cannot write server.toml")
 }

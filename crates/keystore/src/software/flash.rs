@@ -34,8 +34,11 @@ impl FlashImage {
         }
         let held = hold(path)?;
         let mut bytes = vec![0xff; size_bytes];
-        fatfs::format_volume(Cursor::new(&mut bytes), fatfs::FormatVolumeOptions::new().volume_label(*b"TOUCHMARK  "))
-            .map_err(file_error("format", path))?;
+        fatfs::format_volume(
+            Cursor::new(&mut bytes),
+            fatfs::FormatVolumeOptions::new().volume_label(*b"TOUCHMARK  "),
+        )
+        .map_err(file_error("format", path))?;
         replace(path, &bytes)?;
         Ok(Self { path: path.to_owned(), bytes, _held: held })
     }
@@ -77,7 +80,8 @@ impl FlashImage {
         let failed = file_error("write the file system of", &self.path);
         let mut changed = self.bytes.clone();
         {
-            let volume = fatfs::FileSystem::new(Cursor::new(&mut changed), fatfs::FsOptions::new()).map_err(&failed)?;
+            let volume = fatfs::FileSystem::new(Cursor::new(&mut changed), fatfs::FsOptions::new())
+                .map_err(&failed)?;
             {
                 let mut file = volume.root_dir().create_file(name).map_err(&failed)?;
                 file.truncate().map_err(&failed)?;

@@ -83,7 +83,10 @@ pub(super) fn hold(path: &Path) -> Result<File, StoreError> {
         std::fs::TryLockError::WouldBlock => StoreError::File {
             action: "open",
             path: path.display().to_string(),
-            source: std::io::Error::new(std::io::ErrorKind::ResourceBusy, "another process uses this key store"),
+            source: std::io::Error::new(
+                std::io::ErrorKind::ResourceBusy,
+                "another process uses this key store",
+            ),
         },
         std::fs::TryLockError::Error(source) => file_error("lock", &beside)(source),
     })?;

@@ -50,7 +50,9 @@ const FAILED: StoreError = StoreError::Crypto { operation: "sealing" };
 
 impl Sealing {
     /// Draws a salt and derives a key, where a passphrase was given.
-    pub(super) fn create(protection: &Protection) -> Result<(Option<Self>, Option<SealingParameters>), StoreError> {
+    pub(super) fn create(
+        protection: &Protection,
+    ) -> Result<(Option<Self>, Option<SealingParameters>), StoreError> {
         let Protection::Passphrase(passphrase) = protection else { return Ok((None, None)) };
         let mut salt = [0; 16];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| FAILED)?;
@@ -89,7 +91,8 @@ impl Sealing {
     }
 
     fn derive(parameters: &SealingParameters, passphrase: &[u8]) -> Result<Self, StoreError> {
-        let corrupt = |detail: &str| StoreError::Corrupt { path: "sealing".to_owned(), detail: detail.to_owned() };
+        let corrupt =
+            |detail: &str| StoreError::Corrupt { path: "sealing".to_owned(), detail: detail.to_owned() };
         if parameters.kdf != "argon2id" || parameters.memory_kib > 1024 * 1024 || parameters.passes > 32 {
             return Err(corrupt("only argon2id with at most 1 GiB and 32 passes is known"));
         }
@@ -106,18 +109,27 @@ impl Sealing {
     /// Nonce, ciphertext and tag, in hex. The name is authenticated, so that keys cannot be swapped.
     pub(super) fn seal(&self, name: &str, secret: &[u8]) -> Result<String, StoreError> {
         let mut buffer = secret.to_vec();
-        let nonce = self.0.seal_in_place_append_tag(Aad::from(name.as_bytes()), &mut buffer).map_err(|_| FAILED)?;
+        let nonce =
+            self.0.seal_in_place_append_tag(Aad::from(name.as_bytes()), &mut buffer).map_err(|_| FAILED)?;
         Ok(hex::encode([nonce.as_ref(), buffer.as_slice()].concat()))
     }
 
-    pub(super) fn unseal(&self, name: &str, sealed: &str, place: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub(super) fn unseal(
+        &self,
+        name: &str,
+        sealed: &str,
+        place: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let wrong = || StoreError::WrongSecret { store: place.to_owned() };
         let bytes = hex::decode(sealed).map_err(|_| wrong())?;
         let (nonce, body) = bytes.split_at_checked(NONCE_BYTES).ok_or_else(wrong)?;
         let nonce = aws_lc_rs::aead::Nonce::try_assume_unique_for_key(nonce).map_err(|_| wrong())?;
         let mut body = Zeroizing::new(body.to_vec());
-        let length =
-            self.0.open_in_place(nonce, Aad::from(name.as_bytes()), body.as_mut()).map_err(|_| wrong())?.len();
+        let length = self
+            .0
+            .open_in_place(nonce, Aad::from(name.as_bytes()), body.as_mut())
+            .map_err(|_| wrong())?
+            .len();
         body.truncate(length);
         Ok(body)
     }

@@ -74,7 +74,9 @@ fn a_second_process_is_told_that_the_store_is_in_use() {
     let path = dir.path().join("store");
     let _held = plain(&path);
     let error = FileMedium::hold(&path).unwrap_err();
-    assert!(matches!(&error, StoreError::File { source, .. } if source.kind() == std::io::ErrorKind::ResourceBusy));
+    assert!(
+        matches!(&error, StoreError::File { source, .. } if source.kind() == std::io::ErrorKind::ResourceBusy)
+    );
 }
 
 #[test]
@@ -103,7 +105,8 @@ fn other_tools_read_the_flash_image() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("flash.img");
     FlashImage::create(&path, 256 * 1024).unwrap().write("identity.toml", b"hello\n").unwrap();
-    let Ok(out) = std::process::Command::new("mtype").arg("-i").arg(&path).arg("::identity.toml").output() else {
+    let Ok(out) = std::process::Command::new("mtype").arg("-i").arg(&path).arg("::identity.toml").output()
+    else {
         assert!(std::env::var_os("CI").is_none(), "mtools is not installed");
         eprintln!("skipped: mtools is not installed");
         return;

@@ -76,11 +76,14 @@ struct EnrolledBody {
 
 /// The two steps.
 pub fn router() -> Router<Arc<App>> {
-    Router::new().route("/touchmark/v1/enrol/begin", post(begin)).route("/touchmark/v1/enrol/complete", post(complete))
+    Router::new()
+        .route("/touchmark/v1/enrol/begin", post(begin))
+        .route("/touchmark/v1/enrol/complete", post(complete))
 }
 
 fn from_hex(name: &'static str, text: &str) -> Result<Vec<u8>, ServerError> {
-    hex::decode(text).map_err(|e| ServerError::BadBody { detail: format!("{name} is not written in hex: {e}") })
+    hex::decode(text)
+        .map_err(|e| ServerError::BadBody { detail: format!("{name} is not written in hex: {e}") })
 }
 
 async fn begin(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Json<BegunBody>, ServerError> {
@@ -113,13 +116,17 @@ async fn begin(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Js
     }))
 }
 
-async fn complete(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Json<EnrolledBody>, ServerError> {
+async fn complete(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Json<EnrolledBody>, ServerError> {
     let checked = async { Ok((basic_ticket(request.headers())?, json::<CompleteBody>(request).await?)) };
     let (ticket, complete) = checked.await.inspect_err(|e: &ServerError| app.metrics.refused(e.code()))?;
     let body = app
         .blocking(move |app| {
             let evidence = complete.evidence.as_deref().map(|e| from_hex("evidence", e)).transpose()?;
-            let secret = complete.activated_secret.as_deref().map(|s| from_hex("activated_secret", s)).transpose()?;
+            let secret =
+                complete.activated_secret.as_deref().map(|s| from_hex("activated_secret", s)).transpose()?;
             let finish = Finish {
                 session: &complete.session,
                 csr: &complete.csr,

@@ -52,7 +52,8 @@ async fn ca_certificates(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     let message = app
         .blocking(|app| {
             let authority = app.authority();
-            let (issuing, root) = (&authority.issuing().certificate().der, &authority.root().certificate().der);
+            let (issuing, root) =
+                (&authority.issuing().certificate().der, &authority.root().certificate().der);
             Ok(certs_only(&[issuing.as_slice(), root.as_slice()])?)
         })
         .await?;
@@ -67,7 +68,9 @@ async fn attributes(headers: HeaderMap) -> Result<Response, ServerError> {
 fn must_be_pkcs10(headers: &HeaderMap) -> Result<(), ServerError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/pkcs10") || kind.eq_ignore_ascii_case("application/octet-stream") {
+    if kind.eq_ignore_ascii_case("application/pkcs10")
+        || kind.eq_ignore_ascii_case("application/octet-stream")
+    {
         Ok(())
     } else {
         Err(ServerError::NotAcceptable { expected: "content type application/pkcs10" })
@@ -81,7 +84,8 @@ async fn simple_enrol(State(app): State<Arc<App>>, request: Request<Body>) -> Re
         let wrapping = wrapping(request.headers());
         Ok((ticket, wrapping, body(request).await?))
     };
-    let (ticket, wrapping, bytes) = checked.await.inspect_err(|e: &ServerError| app.metrics.refused(e.code()))?;
+    let (ticket, wrapping, bytes) =
+        checked.await.inspect_err(|e: &ServerError| app.metrics.refused(e.code()))?;
     let enrolled = app
         .blocking(move |app| {
             let request = ProvenRequest::from_any(&bytes)?;
@@ -106,7 +110,8 @@ async fn simple_reenrol(
         let wrapping = wrapping(request.headers());
         Ok((certificate, wrapping, body(request).await?))
     };
-    let (presented, wrapping, bytes) = checked.await.inspect_err(|e: &ServerError| app.metrics.refused(e.code()))?;
+    let (presented, wrapping, bytes) =
+        checked.await.inspect_err(|e: &ServerError| app.metrics.refused(e.code()))?;
     let enrolled = app
         .blocking(move |app| {
             let presented = HeldCertificate::from_der(&presented.0)?;

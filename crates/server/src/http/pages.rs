@@ -57,7 +57,10 @@ fn html(status: StatusCode, page: String) -> Response {
 }
 
 /// A page, or the page that says what went wrong.
-async fn page(app: Arc<App>, make: impl FnOnce(&App) -> Result<String, ServerError> + Send + 'static) -> Response {
+async fn page(
+    app: Arc<App>,
+    make: impl FnOnce(&App) -> Result<String, ServerError> + Send + 'static,
+) -> Response {
     match app.blocking(make).await {
         Ok(page) => html(StatusCode::OK, page),
         Err(error) => trouble(&app, &error),
@@ -84,7 +87,8 @@ async fn fragment(
     };
     let tag = dashboard::etag(&body);
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|v| v.as_bytes() == tag.as_bytes());
-    let mut response = if known { StatusCode::NOT_MODIFIED.into_response() } else { html(StatusCode::OK, body) };
+    let mut response =
+        if known { StatusCode::NOT_MODIFIED.into_response() } else { html(StatusCode::OK, body) };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
@@ -103,7 +107,11 @@ async fn finding(State(app): State<Arc<App>>, Path(id): Path<String>) -> Respons
     page(app, move |app| Ok(dashboard::finding(&present::finding(app, &id)?))).await
 }
 
-async fn overview_part(State(app): State<Arc<App>>, Path(part): Path<String>, headers: HeaderMap) -> Response {
+async fn overview_part(
+    State(app): State<Arc<App>>,
+    Path(part): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     fragment(app, headers, move |app| Ok(dashboard::overview_fragment(&part, &present::overview(app)?))).await
 }
 
@@ -112,7 +120,8 @@ async fn device_part(
     Path((id, part)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    fragment(app, headers, move |app| Ok(dashboard::device_fragment(&part, &present::device(app, &id)?))).await
+    fragment(app, headers, move |app| Ok(dashboard::device_fragment(&part, &present::device(app, &id)?)))
+        .await
 }
 
 async fn finding_part(
@@ -120,7 +129,8 @@ async fn finding_part(
     Path((id, part)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    fragment(app, headers, move |app| Ok(dashboard::finding_fragment(&part, &present::finding(app, &id)?))).await
+    fragment(app, headers, move |app| Ok(dashboard::finding_fragment(&part, &present::finding(app, &id)?)))
+        .await
 }
 
 async fn asset(Path(name): Path<String>, uri: Uri) -> Response {

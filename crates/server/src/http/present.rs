@@ -272,7 +272,11 @@ pub fn device(app: &App, id: &str) -> Result<view::DevicePage, ServerError> {
         last_seen: seen.as_ref().map(|s| s.at),
         firmware: seen.and_then(|s| s.firmware),
         assurance: assurance_view(key),
-        certificates: certificates.iter().enumerate().filter_map(|(at, c)| certificate_view(app, at, c)).collect(),
+        certificates: certificates
+            .iter()
+            .enumerate()
+            .filter_map(|(at, c)| certificate_view(app, at, c))
+            .collect(),
         findings: findings.iter().take(MAX_FINDINGS as usize).map(finding_row).collect(),
         timeline: timeline(device, &certificates, &findings, &parsed),
         timeline_total: timeline_total + certificates.len() as u64 + findings.len() as u64,
@@ -414,7 +418,9 @@ fn timeline(
         DeviceStatus::Quarantined => {
             all.push(entry(device.changed, view::TimelineKind::Quarantined, "Quarantined", reason));
         }
-        DeviceStatus::Revoked => all.push(entry(device.changed, view::TimelineKind::Revoked, "Revoked", reason)),
+        DeviceStatus::Revoked => {
+            all.push(entry(device.changed, view::TimelineKind::Revoked, "Revoked", reason))
+        }
         DeviceStatus::Registered | DeviceStatus::Enrolled => {}
     }
     for f in findings {
@@ -443,7 +449,9 @@ fn timeline(
         let same = out
             .iter_mut()
             .rev()
-            .take_while(|e| matches!(e.kind, view::TimelineKind::Heartbeat | view::TimelineKind::Authenticated))
+            .take_while(|e| {
+                matches!(e.kind, view::TimelineKind::Heartbeat | view::TimelineKind::Authenticated)
+            })
             .find(|e| e.kind == entry.kind && entry.kind != view::TimelineKind::Finding);
         match same {
             Some(summary) => {
@@ -487,7 +495,10 @@ pub fn finding(app: &App, id: &str) -> Result<view::FindingPage, ServerError> {
         benign_causes: finding
             .benign_causes
             .iter()
-            .map(|b| view::BenignCause { cause: b.cause.clone(), rejected_because: b.rejected_because.clone() })
+            .map(|b| view::BenignCause {
+                cause: b.cause.clone(),
+                rejected_because: b.rejected_because.clone(),
+            })
             .collect(),
         events: finding
             .events

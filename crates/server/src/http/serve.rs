@@ -63,7 +63,13 @@ pub async fn tcp(listener: TcpListener, router: Router, mut stop: Stop) {
 }
 
 /// Serves HTTP over TLS; a client certificate travels with each request.
-pub async fn tls(listener: TcpListener, config: Arc<ServerConfig>, app: Arc<App>, router: Router, mut stop: Stop) {
+pub async fn tls(
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    app: Arc<App>,
+    router: Router,
+    mut stop: Stop,
+) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let acceptor = TlsAcceptor::from(config);
     loop {
@@ -76,7 +82,8 @@ pub async fn tls(listener: TcpListener, config: Arc<ServerConfig>, app: Arc<App>
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (acceptor, router, stop, app) = (acceptor.clone(), router.clone(), stop.clone(), Arc::clone(&app));
+        let (acceptor, router, stop, app) =
+            (acceptor.clone(), router.clone(), stop.clone(), Arc::clone(&app));
         tokio::spawn(async move {
             match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {

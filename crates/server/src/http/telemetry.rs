@@ -76,7 +76,8 @@ fn sender(headers: &HeaderMap) -> Result<Sender, ServerError> {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty());
     let escaped = text(CERTIFICATE_HEADER).ok_or(ServerError::Unauthenticated)?;
     let unknown = |detail: &str| ServerError::UnknownCertificate { detail: detail.to_owned() };
-    let pem = percent_decode(escaped).ok_or_else(|| unknown("the forwarded certificate is not percent-encoded"))?;
+    let pem =
+        percent_decode(escaped).ok_or_else(|| unknown("the forwarded certificate is not percent-encoded"))?;
     let (_, der) = der::pem::decode_vec(&pem).map_err(|_| unknown("the forwarded certificate is not PEM"))?;
     let peer = text(ADDRESS_HEADER).and_then(|a| a.parse::<IpAddr>().ok()).map(|ip| {
         let port = text(PORT_HEADER).and_then(|p| p.parse().ok());
@@ -104,7 +105,10 @@ fn percent_decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-async fn heartbeat(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Json<AckBody>, ServerError> {
+async fn heartbeat(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Json<AckBody>, ServerError> {
     let checked = async { Ok((sender(request.headers())?, body(request).await?)) };
     let (sender, bytes) = checked.await.inspect_err(|e: &ServerError| app.metrics.refused(e.code()))?;
     app.blocking(move |app| take(app, sender, &bytes)).await.map(Json)
@@ -117,14 +121,21 @@ fn take(app: &App, sender: Sender, bytes: &[u8]) -> Result<AckBody, ServerError>
     let now = app.now();
     let content_sha256 = sha256(bytes);
     // A device that got no answer sends the same heartbeat again, and gets the same answer.
-    if let Some(last) = app.watch().log().continuity(&spki)?.filter(|last| last.content_sha256 == content_sha256) {
+    if let Some(last) =
+        app.watch().log().continuity(&spki)?.filter(|last| last.content_sha256 == content_sha256)
+    {
         return match refusal {
-            None => Ok(AckBody { schema: "touchmark.heartbeat-ack/1", token: last.token, received: last.received }),
+            None => Ok(AckBody {
+                schema: "touchmark.heartbeat-ack/1",
+                token: last.token,
+                received: last.received,
+            }),
             Some(refusal) => Err(refusal),
         };
     }
     let mut token = [0; 16];
-    aws_lc_rs::rand::fill(&mut token).map_err(|_| ServerError::Tls { detail: "no random bytes".to_owned() })?;
+    aws_lc_rs::rand::fill(&mut token)
+        .map_err(|_| ServerError::Tls { detail: "no random bytes".to_owned() })?;
     let continuity = Continuity { content_sha256, token: hex::encode(token), received: now };
     let event = Event {
         time: now,
@@ -152,8 +163,12 @@ fn take(app: &App, sender: Sender, bytes: &[u8]) -> Result<AckBody, ServerError>
             ..Heartbeat::default()
         })),
     };
-    let new =
-        NewEvent { event: &event, device: Some(device.as_str()), continuity: Some((&spki, &continuity)), place: None };
+    let new = NewEvent {
+        event: &event,
+        device: Some(device.as_str()),
+        continuity: Some((&spki, &continuity)),
+        place: None,
+    };
     app.accept(&new)?;
     // What a device on hold says is evidence: it is written down, and refused.
     match refusal {
