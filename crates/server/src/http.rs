@@ -9,6 +9,8 @@ pub mod public;
 pub mod serve;
 pub mod telemetry;
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,13 +24,20 @@ use crate::error::ServerError;
 /// No request body is larger than this, in bytes.
 pub const MAX_BODY_BYTES: usize = 128 * 1024;
 
-/// Reads a whole body, up to the limit.
+/// A client has this long to send a body.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reads a whole body, up to the limit of size and time.
 ///
 /// # Errors
 /// [`ServerError::TooLarge`] above the limit, which is noticed while reading; [`ServerError::BadBody`] when the
 /// connection breaks.
 pub async fn body(request: Request<Body>) -> Result<Vec<u8>, ServerError> {
-    match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
+    let reading = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    let Ok(read) = tokio::time::timeout(PATIENCE, reading).await else {
+        return Err(ServerError::BadBody { detail: format!("it took longer than {} s", PATIENCE.as_secs()) });
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes().to_vec()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(ServerError::TooLarge { limit: MAX_BODY_BYTES })

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod curl;
+pub mod est;
 pub mod nginx;
 pub mod openssl;
 pub mod peer;

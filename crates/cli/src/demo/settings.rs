@@ -28,6 +28,8 @@ pub(crate) fn write(dir: &Path, tpms: &[Tpm], dashboard: &str) -> anyhow::Result
     }
     let gate = dir.join("gate");
     std::fs::create_dir_all(&gate)?;
+    // Before nginx runs there is nobody to tell.
+    let reload = format!("test ! -s {0}/nginx.pid || kill -HUP $(cat {0}/nginx.pid)", gate.display());
     let quoted = |path: &Path| format!("{:?}", path.display().to_string());
     let text = format!(
         r#"# Written by `touchmark lab demo`.
@@ -64,17 +66,12 @@ path = {log}
 [gate]
 ca_file = {ca}
 crl_file = {crl}
-on_change = ["sh", "-c", {reload}]
+on_change = ["sh", "-c", {reload:?}]
 "#,
         endorsers = quoted(&endorsers),
         log = quoted(&gate.join("access.json")),
         ca = quoted(&gate.join("devices-ca.pem")),
         crl = quoted(&gate.join("devices.crl.pem")),
-        // Before nginx runs there is nobody to tell.
-        reload = format!(
-            "{:?}",
-            format!("test ! -s {0}/nginx.pid || kill -HUP $(cat {0}/nginx.pid)", gate.display())
-        ),
     );
     std::fs::write(dir.join("server.toml"), text).context("cannot write server.toml")
 }
