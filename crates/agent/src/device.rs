@@ -1,13 +1,13 @@
 //! A device, opened: its key store, and what the agent remembers beside it.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use touchmark_identity::ids::KeyName;
+use touchmark_keystore::durable;
 use touchmark_keystore::software::flash::FlashImage;
 use touchmark_keystore::uri::{Secret, StoreUri};
 use touchmark_keystore::{KeyStore, StoreError};
@@ -255,22 +255,7 @@ fn read_file(path: &Path) -> Result<Option<Vec<u8>>, AgentError> {
 
 /// Replaces a file so that a reader, and a power loss, sees the old content or the new one, whole. Mode 0600.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), AgentError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let failed = AgentError::file("write", path);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&beside)
-        .map_err(&failed)?;
-    file.write_all(content).map_err(&failed)?;
-    file.sync_all().map_err(&failed)?;
-    fs::rename(&beside, path).map_err(&failed)?;
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory).and_then(|d| d.sync_all()).map_err(&failed)
+    durable::replace(path, content, 0o600).map_err(AgentError::file("write", path))
 }
 
 #[cfg(test)]

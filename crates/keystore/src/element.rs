@@ -38,10 +38,11 @@ use touchmark_identity::evidence::{ElementEvidence, Evidence, Nonce};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::PublicKey;
 
+use crate::kind::Kind;
 use crate::store::{
     ActivateCredential, Attest, Attested, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
 };
-use labels::{Kind, Slot, Slots};
+use labels::{Slot, Slots};
 pub use transport::{TcpTransport, Transport};
 
 /// What the errors call the part.

@@ -11,6 +11,7 @@
 //!
 //! Deliberately absent: exporting a private key, and any default that answers "not supported".
 
+pub mod durable;
 pub mod element;
 pub mod pkcs11;
 pub mod software;
@@ -20,6 +21,7 @@ pub mod uri;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
+mod kind;
 mod store;
 
 pub use store::{

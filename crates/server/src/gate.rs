@@ -1,13 +1,13 @@
 //! Telling terminators: CA certificates and CRLs as files, and a command that makes them be read.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use touchmark_authority::crl::CaName;
 use touchmark_authority::x509::pem;
+use touchmark_keystore::durable;
 
 use crate::app::App;
 use crate::error::ServerError;
@@ -83,19 +83,13 @@ fn write(app: &App) -> Result<bool, ServerError> {
     }
 }
 
-/// Writes a file whole; returns whether it changed.
+/// Writes a file that anybody may read, whole; returns whether it changed.
 fn replace(path: &Path, content: &[u8]) -> Result<bool, ServerError> {
     if std::fs::read(path).is_ok_and(|old| old == content) {
         return Ok(false);
     }
     let failed = |source| ServerError::File { action: "write", path: path.display().to_string(), source };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let mut file = std::fs::File::create(&beside).map_err(failed)?;
-    file.write_all(content).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    std::fs::rename(&beside, path).map_err(failed)?;
+    durable::replace(path, content, 0o644).map_err(failed)?;
     Ok(true)
 }
 

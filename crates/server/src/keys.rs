@@ -1,13 +1,11 @@
 //! Opening what the server needs to be trusted: the authority's key store and the Verifier's roots.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use touchmark_attest::{Endorsers, Policy};
-use touchmark_keystore::KeyStore;
 use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::uri::{Secret, StoreUri, read_secret_file};
+use touchmark_keystore::{KeyStore, durable};
 use zeroize::Zeroizing;
 
 use crate::config::{Attestation, Keys};
@@ -71,30 +69,17 @@ pub fn open_key_store(
 
 /// The passphrase that the server made for itself at its first start.
 fn own_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, ServerError> {
-    let failed = |action| {
-        let path = path.display().to_string();
-        move |source| ServerError::File { action, path, source }
-    };
     if !path.exists() {
         let mut bytes = Zeroizing::new([0; 32]);
         aws_lc_rs::rand::fill(bytes.as_mut())
             .map_err(|_| ServerError::Tls { detail: "no random bytes".to_owned() })?;
         let text = Zeroizing::new(hex::encode(bytes.as_ref()));
         // Complete before it is used: a torn passphrase would lock the keys away.
-        let beside = path.with_extension("new");
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&beside)
-            .map_err(failed("write"))?;
-        file.write_all(text.as_bytes()).map_err(failed("write"))?;
-        file.sync_all().map_err(failed("write"))?;
-        std::fs::rename(&beside, path).map_err(failed("write"))?;
-        if let Some(directory) = path.parent() {
-            std::fs::File::open(directory).and_then(|d| d.sync_all()).map_err(failed("write"))?;
-        }
+        durable::replace(path, text.as_bytes(), 0o600).map_err(|source| ServerError::File {
+            action: "write",
+            path: path.display().to_string(),
+            source,
+        })?;
     }
     Ok(read_secret_file(path)?)
 }

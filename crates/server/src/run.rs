@@ -226,10 +226,10 @@ fn spawn(app: &Arc<App>, listeners: Listeners, stop: &Stop) -> Result<JoinSet<()
     let mut tasks = JoinSet::new();
     let enrolment = finish(est::router().merge(enrol::router()), app);
     tasks.spawn(serve::tls(listeners.enrol, config, Arc::clone(app), enrolment, stop.clone()));
-    tasks.spawn(serve::tcp(listeners.public, finish(public::router(), app), stop.clone()));
-    tasks.spawn(serve::tcp(listeners.dashboard, pages::router(app), stop.clone()));
-    tasks.spawn(serve::unix(listeners.telemetry, finish(telemetry::router(), app), stop.clone()));
-    tasks.spawn(serve::unix(listeners.control, finish(control::router(), app), stop.clone()));
+    tasks.spawn(serve::plain(listeners.public, finish(public::router(), app), stop.clone()));
+    tasks.spawn(serve::plain(listeners.dashboard, pages::router(app), stop.clone()));
+    tasks.spawn(serve::plain(listeners.telemetry, finish(telemetry::router(), app), stop.clone()));
+    tasks.spawn(serve::plain(listeners.control, finish(control::router(), app), stop.clone()));
     for source in &app.config.source {
         tasks.spawn(tail::follow(Arc::clone(app), source.clone(), stop.clone()));
     }

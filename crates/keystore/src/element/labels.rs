@@ -9,6 +9,7 @@ use touchmark_identity::apdu::se05x::{Instruction, TAG_1, TAG_2, TAG_4};
 use touchmark_identity::key::sha256;
 
 use super::{Effect, ElementStore};
+use crate::kind::Kind;
 use crate::store::StoreError;
 
 /// Version of the label format.
@@ -16,32 +17,13 @@ const FORMAT: u8 = 1;
 /// Where the active copy stands in a label.
 const ACTIVE_AT: u16 = 2;
 
-/// What a name is the name of. The same name of another kind is another object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Key,
-    Counter,
-    Ratchet,
-    Object,
-}
-
-impl Kind {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Counter => "counter",
-            Self::Ratchet => "ratchet",
-            Self::Object => "object",
-        }
-    }
-
-    fn number(self) -> u8 {
-        match self {
-            Self::Key => 1,
-            Self::Counter => 2,
-            Self::Ratchet => 3,
-            Self::Object => 4,
-        }
+/// The kind's number in a label.
+fn kind_number(kind: Kind) -> u8 {
+    match kind {
+        Kind::Key => 1,
+        Kind::Counter => 2,
+        Kind::Ratchet => 3,
+        Kind::Object => 4,
     }
 }
 
@@ -85,7 +67,7 @@ pub(super) type Known = BTreeSet<u32>;
 fn encode(kind: Kind, name: &str) -> Vec<u8> {
     // Names have at most 64 characters, all of them ASCII.
     let length = u8::try_from(name.len()).unwrap_or(u8::MAX);
-    [&[FORMAT, kind.number(), 0, length], name.as_bytes()].concat()
+    [&[FORMAT, kind_number(kind), 0, length], name.as_bytes()].concat()
 }
 
 impl ElementStore {

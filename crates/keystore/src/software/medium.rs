@@ -1,10 +1,11 @@
 //! Where a key file lies.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::durable;
 use crate::store::StoreError;
 
 /// No key file is larger than this, in bytes.
@@ -110,22 +111,7 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> 
     Ok(Some(bytes))
 }
 
-/// Writes a whole file so that a reader, and a power loss, sees the old content or the new one.
+/// Writes a whole file that its owner alone may read.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let failed = file_error("write", path);
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(&beside)
-        .map_err(&failed)?;
-    file.write_all(content).map_err(&failed)?;
-    file.sync_all().map_err(&failed)?;
-    std::fs::rename(&beside, path).map_err(&failed)?;
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory).and_then(|d| d.sync_all()).map_err(&failed)
+    durable::replace(path, content, 0o600).map_err(file_error("write", path))
 }

@@ -3,35 +3,16 @@
 use touchmark_identity::key::sha256;
 use touchmark_identity::tpm::Handle;
 
-/// What a name belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Key,
-    Counter,
-    Ratchet,
-    Object,
-}
+use crate::kind::Kind;
 
-impl Kind {
-    /// The word in errors, and in front of the name that is hashed.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Counter => "counter",
-            Self::Ratchet => "ratchet",
-            Self::Object => "object",
-        }
-    }
-
-    /// The first handle of the kind. Persistent handles up to 0x817fffff and NV indexes from 0x01800000 to 0x01bfffff
-    /// belong to the owner (TCG Registry of Reserved TPM 2.0 Handles and Localities).
-    fn first_handle(self) -> u32 {
-        match self {
-            Self::Key => 0x8170_0000,
-            Self::Counter => 0x0180_0000,
-            Self::Ratchet => 0x0190_0000,
-            Self::Object => 0x01a0_0000,
-        }
+/// The first handle of a kind. Persistent handles up to 0x817fffff and NV indexes from 0x01800000 to 0x01bfffff belong to
+/// the owner (TCG Registry of Reserved TPM 2.0 Handles and Localities).
+fn first_handle(kind: Kind) -> u32 {
+    match kind {
+        Kind::Key => 0x8170_0000,
+        Kind::Counter => 0x0180_0000,
+        Kind::Ratchet => 0x0190_0000,
+        Kind::Object => 0x01a0_0000,
     }
 }
 
@@ -50,7 +31,7 @@ impl Place {
         let label = sha256(&[b"touchmark ", kind.word().as_bytes(), &[0], name.as_bytes()].concat());
         let [a, b, c, ..] = label;
         let offset = u32::from_be_bytes([0, a, b, c]) >> 4;
-        Self { kind, name: name.to_owned(), handle: Handle(kind.first_handle() + offset), label }
+        Self { kind, name: name.to_owned(), handle: Handle(first_handle(kind) + offset), label }
     }
 
     pub(super) fn not_found(&self) -> crate::StoreError {

@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 
 use super::command::{self, Authorisation, PART};
 use super::connection::{Connection, NvAttributes, NvPublic};
-use super::names::{Kind, Place};
+use super::names::Place;
 use super::template::{self, EkTemplate};
 use super::transport::Address;
+use crate::kind::Kind;
 use crate::{
     ActivateCredential, Attest, Attested, Counters, CredentialChallenge, EndorsementIdentity, KeyStore,
     Objects, Ratchet, StoreError, StoreInfo,

@@ -6,9 +6,10 @@ use touchmark_identity::key::sha256;
 use touchmark_identity::tpm::{Handle, PublicArea, Reader, Writer};
 use touchmark_testkit::swtpm::{EkKind, Swtpm, tpm2_tool};
 
-use super::names::{Kind, Place};
+use super::names::Place;
 use super::template::EkTemplate;
 use super::{TpmStore, connection::Connection, transport::Address};
+use crate::kind::Kind;
 use crate::{KeyStore, StoreError};
 
 fn key(name: &str) -> KeyName {

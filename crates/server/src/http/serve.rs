@@ -6,12 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::serve::Listener;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
@@ -25,8 +26,6 @@ const MAX_CONNECTIONS: usize = 2_048;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// A connection lives at most this long.
 const MAX_LIFE: Duration = Duration::from_secs(3_600);
-/// How long to wait after `accept` failed, for instance because no file descriptor was free.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The certificate that the client authenticated with, DER, as a request extension. It chains to the root; whether it
 /// is still good is not known here.
@@ -41,25 +40,30 @@ async fn stopped(stop: &mut Stop) {
     let _gone = stop.wait_for(|stop| *stop).await;
 }
 
-/// Serves plain HTTP.
-pub async fn tcp(listener: TcpListener, router: Router, mut stop: Stop) {
+/// Accepts connections until the server stops, and gives each to `handle` in a task of its own.
+async fn accept<L, F>(mut listener: L, mut stop: Stop, handle: impl Fn(L::Io, Stop) -> F)
+where
+    L: Listener,
+    F: Future<Output = ()> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let accepted = tokio::select! {
+        let (stream, _) = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stopped(&mut stop) => return,
         };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let (router, stop) = (router.clone(), stop.clone());
+        let handled = handle(stream, stop.clone());
         tokio::spawn(async move {
-            connection(stream, router, None, stop).await;
+            handled.await;
             drop(place);
         });
     }
+}
+
+/// Serves HTTP as it comes, over TCP or a Unix socket.
+pub async fn plain<L: Listener>(listener: L, router: Router, stop: Stop) {
+    accept(listener, stop, |stream, stop| connection(stream, router.clone(), None, stop)).await;
 }
 
 /// Serves HTTP over TLS; a client certificate travels with each request.
@@ -68,23 +72,12 @@ pub async fn tls(
     config: Arc<ServerConfig>,
     app: Arc<App>,
     router: Router,
-    mut stop: Stop,
+    stop: Stop,
 ) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let acceptor = TlsAcceptor::from(config);
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stopped(&mut stop) => return,
-        };
-        let Ok((stream, from)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let (acceptor, router, stop, app) =
-            (acceptor.clone(), router.clone(), stop.clone(), Arc::clone(&app));
-        tokio::spawn(async move {
+    accept(listener, stop, |stream, stop| {
+        let (acceptor, router, app) = (acceptor.clone(), router.clone(), Arc::clone(&app));
+        async move {
             match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let certificates = stream.get_ref().1.peer_certificates();
@@ -95,34 +88,13 @@ pub async fn tls(
                 Ok(Err(error)) => {
                     let cause = tls::cause(&error);
                     app.metrics.tls_failed(cause);
-                    tracing::info!(%from, cause, "TLS handshake failed: {error}");
+                    tracing::info!(cause, "TLS handshake failed: {error}");
                 }
                 Err(_) => app.metrics.tls_failed("timeout"),
             }
-            drop(place);
-        });
-    }
-}
-
-/// Serves HTTP over a Unix socket.
-pub async fn unix(listener: UnixListener, router: Router, mut stop: Stop) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stopped(&mut stop) => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let (router, stop) = (router.clone(), stop.clone());
-        tokio::spawn(async move {
-            connection(stream, router, None, stop).await;
-            drop(place);
-        });
-    }
+        }
+    })
+    .await;
 }
 
 async fn connection<S>(stream: S, router: Router, certificate: Option<ClientCertificate>, mut stop: Stop)
