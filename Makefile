@@ -3,9 +3,11 @@
 CARGO ?= cargo
 # Passed on to the demonstration: `make demo ARGS=--exit` ends by itself.
 ARGS ?=
+SECONDS ?= 20
+TARGETS ?=
 BINARY := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/touchmark
 
-.PHONY: help build demo test lint bench supply-chain clean-demo
+.PHONY: help build demo test lint bench fuzz supply-chain clean-demo
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -32,9 +34,11 @@ lint: ## format, clippy, documentation
 	$(CARGO) clippy --release --workspace --all-targets --locked --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --locked --quiet
 
-bench: ## measured unit costs
-	$(CARGO) bench --locked -p touchmark-monitor --bench observe
-	$(CARGO) bench --locked -p touchmark-lab --bench search
+bench: ## measured unit costs beside those of foreign programs, as a table
+	@scripts/bench.sh
+
+fuzz: ## every parser of foreign bytes; SECONDS for each target (20), TARGETS to choose
+	@scripts/fuzz.sh $(SECONDS) $(TARGETS)
 
 supply-chain: ## dependencies: duplicates, bans, licences, sources
 	@scripts/ensure-tool.sh cargo-deny

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes sure that a cargo subcommand is there: `scripts/ensure-tool.sh cargo-nextest`. It is built from crates.io, from
-# the versions its authors locked, when it is missing.
+# Makes sure that a cargo subcommand is there: `scripts/ensure-tool.sh cargo-nextest`. It is built, when it is
+# missing, from the versions its authors locked.
 set -eu
 tool="$1"
 if command -v "$tool" >/dev/null 2>&1; then

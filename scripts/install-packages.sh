@@ -15,6 +15,7 @@ demo_needs() {
     cat <<'LIST'
 cc                  gcc             compiles the cryptographic library and SQLite
 /usr/include/stdlib.h libc6-dev     headers for that
+pgrep               procps          finds and signals processes
 openssl             openssl         reads and checks the certificates, as a second opinion
 curl                curl            talks EST and OCSP, as a client that is not ours
 nginx               nginx-light     terminates mutual TLS in front of the telemetry socket

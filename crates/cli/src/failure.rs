@@ -112,6 +112,7 @@ pub(crate) fn code(error: &anyhow::Error) -> Option<&'static str> {
 
 fn store(error: &StoreError) -> Exit {
     match error {
+        StoreError::NotFound { what: "token", .. } => Exit::Environment,
         StoreError::BadUri { .. }
         | StoreError::NotFound { .. }
         | StoreError::Exists { .. }

@@ -10,3 +10,4 @@ pub mod process;
 pub mod server;
 pub mod softhsm;
 pub mod swtpm;
+pub mod telemetry;

@@ -296,6 +296,11 @@ impl Server {
         self.process.kill();
     }
 
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.runs()
+    }
+
     /// Its process id.
     #[must_use]
     pub fn process_id(&mut self) -> u32 {
