@@ -3,6 +3,7 @@
 CARGO ?= cargo
 # Passed on to the demonstration: `make demo ARGS=--exit` ends by itself.
 ARGS ?=
+# `make fuzz`: seconds for each target, and which; none named means all.
 SECONDS ?= 20
 TARGETS ?=
 BINARY := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/touchmark
