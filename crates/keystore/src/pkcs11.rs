@@ -237,3 +237,6 @@ impl KeyStore for Pkcs11Store {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;
