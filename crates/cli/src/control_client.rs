@@ -49,9 +49,10 @@ async fn ask(stream: UnixStream, act: &Act) -> anyhow::Result<Outcome> {
     }
     let refusal: ErrorBody = serde_json::from_slice(&body).context("the server's answer cannot be read")?;
     let text = format!("{} ({})", refusal.message, refusal.code);
-    Err(match status.as_u16() {
-        400 | 404 | 415 => Usage(text).into(),
-        401 | 403 | 409 => NotSo(text).into(),
+    // As `failure` has it for the same act without a server.
+    Err(match (status.as_u16(), refusal.code.as_str()) {
+        (400 | 404 | 415, _) | (_, "AU-0010") => Usage(text).into(),
+        (401 | 403 | 409, _) => NotSo(text).into(),
         _ => anyhow!(text),
     })
 }
