@@ -115,6 +115,7 @@ pub fn appraise(
         evidence_sha256: Some(Evidence::Element(evidence.clone()).sha256()),
         appraised: Some(at),
         test_endorser: chain.test,
+        class_break: None,
     };
     Ok(Appraised::new(AttestedKey { key, assurance, endorser: chain.endorser }))
 }

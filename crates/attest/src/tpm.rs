@@ -296,6 +296,7 @@ pub fn appraise(
             evidence_sha256: Some(Evidence::Tpm(evidence.clone()).sha256()),
             appraised: Some(at),
             test_endorser: ak.test,
+            class_break: None,
         },
         endorser: ak.endorser.clone(),
     }))

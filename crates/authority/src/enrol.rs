@@ -368,10 +368,17 @@ impl Authority {
         device: &DeviceId,
         request: &ProvenRequest,
         claimed: Option<Storage>,
-        verdict: Verdict,
+        mut verdict: Verdict,
         spends_token: bool,
         now: Timestamp,
     ) -> Result<Enrolled, AuthorityError> {
+        if let Some(part) = &verdict.assurance.part {
+            let hit = self.registry.class_breaks()?.into_iter().rfind(|entry| entry.hits(part));
+            if let Some(entry) = hit {
+                verdict.reasons.push(format!("class break {}: {}", entry.id, entry.says));
+                verdict.assurance.class_break = Some(entry.id.to_string());
+            }
+        }
         let grade = verdict.assurance.grade();
         if grade < self.settings.minimum_grade {
             return Err(AuthorityError::GradeTooLow { found: grade, required: self.settings.minimum_grade });

@@ -14,6 +14,7 @@
 //! RFC 5280 (certificates and CRLs), RFC 6960 (OCSP), RFC 7030 (EST), RFC 2986 (certification requests).
 
 pub mod ca;
+pub mod class_break;
 pub mod crl;
 pub mod csr;
 pub mod enrol;

@@ -7,7 +7,7 @@ pub mod journal;
 pub mod sqlite;
 
 use serde::{Deserialize, Serialize};
-use touchmark_identity::assurance::{KeyAssurance, Storage};
+use touchmark_identity::assurance::{ClassBreak, KeyAssurance, Storage};
 use touchmark_identity::ids::{DeviceId, DeviceType};
 use touchmark_identity::key::SpkiHash;
 use touchmark_identity::timestamp::Timestamp;
@@ -430,6 +430,23 @@ pub trait Registry: Send {
     /// # Errors
     /// [`RegistryError`] when the database fails.
     fn keys(&mut self, device: Option<&DeviceId>) -> Result<Vec<KeyRecord>, RegistryError>;
+
+    /// Records a class break, and the lowered records of the keys that it hits.
+    ///
+    /// # Errors
+    /// [`RegistryError::Exists`] when one of this id is recorded.
+    fn add_class_break(
+        &mut self,
+        entry: &ClassBreak,
+        lowered: &[KeyRecord],
+        at: Timestamp,
+    ) -> Result<(), RegistryError>;
+
+    /// All class breaks, the oldest first.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when the database fails.
+    fn class_breaks(&mut self) -> Result<Vec<ClassBreak>, RegistryError>;
 
     /// A certificate by its serial number.
     ///

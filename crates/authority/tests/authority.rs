@@ -18,8 +18,10 @@ use touchmark_authority::registry::{
 };
 use touchmark_authority::x509::sha1;
 use touchmark_authority::{Authority, AuthorityError, Settings};
-use touchmark_identity::assurance::{Basis, Grade, HostBinding, KeyAssurance, Provenance, Storage};
-use touchmark_identity::ids::{DeviceId, DeviceType, KeyName};
+use touchmark_identity::assurance::{
+    Basis, ClassBreak, Grade, HostBinding, KeyAssurance, Part, Provenance, Storage,
+};
+use touchmark_identity::ids::{ClassBreakId, DeviceId, DeviceType, KeyName};
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::timestamp::Timestamp;
 use touchmark_keystore::KeyStore;
@@ -484,6 +486,54 @@ fn a_claim_without_proof_is_software_and_policy_may_ask_for_more() {
         "{refused:?}"
     );
     assert_eq!(authority.registry().token(&id("meter-2")).unwrap().unwrap().spent_for, None);
+}
+
+#[test]
+fn a_class_break_lowers_what_there_is_and_what_comes() {
+    let mut bench = Bench::new();
+    let serial = bench.enrol();
+    let key = bench.keys.request("a", "meter-1");
+    let part = Part {
+        vendor: "Maker".into(),
+        model: "A1".into(),
+        firmware: Some("1.2".into()),
+        crypto_library: None,
+    };
+    let on_chip = KeyAssurance { part: Some(part), ..attested() };
+    let intent = intent(0x54, key.key(), Some(on_chip), false);
+    bench.authority.registry().intend(&intent, at(2)).unwrap();
+    let grade = |bench: &mut Bench| {
+        bench.authority.registry().key(&key.key().spki_sha256()).unwrap().unwrap().assurance.grade()
+    };
+    assert_eq!(grade(&mut bench), Grade::HardwareBound);
+
+    let entry = |id: &str, firmware: &str| ClassBreak {
+        id: ClassBreakId::new(id).unwrap(),
+        vendor: "Maker".into(),
+        model: "A1".into(),
+        firmware: Some(firmware.into()),
+        crypto_library: None,
+        says: "a trial".into(),
+    };
+    assert!(bench.authority.apply_class_break(&entry("CB-0", "1.1"), at(3)).unwrap().is_empty());
+    assert_eq!(grade(&mut bench), Grade::HardwareBound);
+    assert_eq!(bench.authority.cohort(&entry("CB-1", "1.2")).unwrap().len(), 1);
+    assert_eq!(grade(&mut bench), Grade::HardwareBound, "looking changes nothing");
+    let hit = bench.authority.apply_class_break(&entry("CB-1", "1.2"), at(4)).unwrap();
+    assert_eq!(hit.len(), 1);
+    assert_eq!(grade(&mut bench), Grade::Copyable);
+    let again = bench.authority.apply_class_break(&entry("CB-1", "1.2"), at(5)).unwrap_err();
+    assert!(matches!(again, AuthorityError::Registry(RegistryError::Exists { .. })));
+
+    // It survives a restart, and a renewal says so.
+    let mut bench = bench.reopen(at(6));
+    assert_eq!(grade(&mut bench), Grade::Copyable);
+    let record = bench.authority.registry().certificate(&serial).unwrap().unwrap();
+    let held = touchmark_authority::x509::HeldCertificate::from_der(&record.der.unwrap()).unwrap();
+    let renewed = bench.authority.simple_reenrol(&held, &key, at(7)).unwrap();
+    let assurance = renewed.certificate.assurance().unwrap();
+    assert_eq!(assurance.class_break.as_deref(), Some("CB-1"));
+    assert_eq!(assurance.grade(), Grade::Copyable);
 }
 
 #[test]

@@ -4,11 +4,13 @@
 //! certificate (an extension, see [`KeyAssurance::to_der`]), into the registry, into the monitor's regime.
 //! `docs/key-assurance.asn1` holds the ASN.1 module.
 
+mod class_break;
 mod extension;
 mod grade;
 
 use serde::{Deserialize, Serialize};
 
+pub use class_break::ClassBreak;
 pub use extension::{AssuranceDerError, KEY_ASSURANCE_OID};
 pub use grade::{Grade, Regime};
 
@@ -185,6 +187,9 @@ pub struct KeyAssurance {
     /// True when the endorser's root is a TEST root, whose private key is public: fit for trials alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test_endorser: bool,
+    /// The class break that hit the part, by its id: the proof stands, and is worth no more than a claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_break: Option<String>,
 }
 
 impl KeyAssurance {
@@ -202,6 +207,7 @@ impl KeyAssurance {
             evidence_sha256: None,
             appraised: None,
             test_endorser: false,
+            class_break: None,
         }
     }
 
@@ -254,9 +260,10 @@ pub(crate) mod tests {
             evidence_sha256 in option::of(any::<[u8; 32]>()),
             seconds in option::of(0i64..253_402_300_799),
             test_endorser: bool,
+            class_break in option::of(word()),
         ) -> KeyAssurance {
             KeyAssurance {
-                storage, basis, provenance, host_binding, evidence_sha256, test_endorser,
+                storage, basis, provenance, host_binding, evidence_sha256, test_endorser, class_break,
                 part: part.map(|(vendor, model, firmware, crypto_library)| Part { vendor, model, firmware, crypto_library }),
                 certification: certification.map(|(scheme, level, ava_van, reference)| Certification { scheme, level, ava_van, reference }),
                 counter_budget: budget.map(|(left, used_per_day)| CounterBudget { left, used_per_day }),

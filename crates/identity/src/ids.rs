@@ -115,6 +115,11 @@ name! {
     CounterName, "a counter name", 64
 }
 
+name! {
+    /// A class break's name, such as `CVE-2017-15361`: 1 to 64 characters.
+    ClassBreakId, "a class break's id", 64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

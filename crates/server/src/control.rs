@@ -10,7 +10,7 @@ use touchmark_authority::Authority;
 use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::journal::JournalEntry;
 use touchmark_authority::registry::{CertificateRecord, Device, KeyRecord, RevocationReason};
-use touchmark_identity::assurance::{Grade, KeyAssurance, Storage};
+use touchmark_identity::assurance::{ClassBreak, Grade, KeyAssurance, Storage};
 use touchmark_identity::ids::{DeviceId, DeviceType};
 use touchmark_identity::timestamp::Timestamp;
 
@@ -63,6 +63,15 @@ pub enum Act {
         /// The device's name once more: revocation cannot be undone.
         confirm: Option<String>,
         /// Say what would be done, and do nothing.
+        dry_run: bool,
+    },
+    /// Record a flaw of a part, and lower the grade of every key on it.
+    ClassBreak {
+        /// Which parts.
+        entry: ClassBreak,
+        /// The class break's id once more: this cannot be undone.
+        confirm: Option<String>,
+        /// Say which devices would be hit, and do nothing.
         dry_run: bool,
     },
     /// List devices with their keys and certificates; one device, when named.
@@ -148,6 +157,16 @@ pub enum Outcome {
         /// True when nothing was done.
         dry_run: bool,
     },
+    /// A class break was recorded, or would have been.
+    #[serde(rename = "touchmark.class-break/1")]
+    ClassBroken {
+        /// Its id.
+        id: String,
+        /// The devices on whose keys it bears.
+        devices: Vec<String>,
+        /// True when nothing was done.
+        dry_run: bool,
+    },
     /// The inventory.
     #[serde(rename = "touchmark.inventory/1")]
     Inventory {
@@ -198,6 +217,23 @@ pub fn execute(authority: &mut Authority, act: &Act, now: Timestamp) -> Result<O
             }
             authority.revoke(device, *why, reason, now)?;
             changed(authority, device, false)
+        }
+        Act::ClassBreak { entry, confirm, dry_run } => {
+            let cohort = if *dry_run {
+                authority.cohort(entry)?
+            } else if confirm.as_deref() == Some(entry.id.as_str()) {
+                authority.apply_class_break(entry, now)?
+            } else {
+                return Err(ServerError::NotConfirmed {
+                    act: "applying a class break",
+                    name: entry.id.to_string(),
+                });
+            };
+            Ok(Outcome::ClassBroken {
+                id: entry.id.to_string(),
+                devices: cohort.iter().map(|key| key.device.to_string()).collect(),
+                dry_run: *dry_run,
+            })
         }
         Act::Inventory { device } => inventory(authority, device.as_ref()),
         Act::Journal { newest } => {

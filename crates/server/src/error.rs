@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use touchmark_authority::AuthorityError;
+use touchmark_authority::registry::RegistryError;
 use touchmark_keystore::StoreError;
 
 /// Why the server did not do what it was asked to do.
@@ -188,7 +189,8 @@ impl ServerError {
                 | AuthorityError::KeyCompromised { .. }
                 | AuthorityError::Appraisal(_) => StatusCode::FORBIDDEN,
                 AuthorityError::Unknown { .. } => StatusCode::NOT_FOUND,
-                AuthorityError::DeviceExists { .. }
+                AuthorityError::Registry(RegistryError::Exists { .. })
+                | AuthorityError::DeviceExists { .. }
                 | AuthorityError::WrongState { .. }
                 | AuthorityError::KeyInUse { .. } => StatusCode::CONFLICT,
                 AuthorityError::Busy { .. }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use serde_json::json;
-use touchmark_identity::assurance::{KeyAssurance, Storage};
+use touchmark_identity::assurance::{ClassBreak, KeyAssurance, Storage};
 use touchmark_identity::ids::{DeviceId, DeviceType};
 use touchmark_identity::key::{SpkiHash, sha256};
 use touchmark_identity::timestamp::Timestamp;
@@ -44,6 +44,7 @@ CREATE TABLE crl (
     ca TEXT NOT NULL, number INTEGER NOT NULL, this_update INTEGER NOT NULL, next_update INTEGER NOT NULL,
     der BLOB NOT NULL, PRIMARY KEY (ca, number)
 ) STRICT;
+CREATE TABLE class_break (id TEXT PRIMARY KEY, entry TEXT NOT NULL, applied INTEGER NOT NULL) STRICT;
 CREATE TABLE journal (
     number INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL,
     hash BLOB NOT NULL
@@ -538,6 +539,50 @@ impl Registry for SqliteRegistry {
             ))
             .map_err(&failed)?;
         let rows = statement.query_map([device.map(DeviceId::as_str)], key_row).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn add_class_break(
+        &mut self,
+        entry: &ClassBreak,
+        lowered: &[KeyRecord],
+        at: Timestamp,
+    ) -> Result<(), RegistryError> {
+        let added = self.transaction("record a class break", |tx| {
+            let text = serde_json::to_string(entry).map_err(unencodable)?;
+            let added = tx.execute(
+                "INSERT INTO class_break (id, entry, applied) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                params![entry.id.as_str(), text, at.micros()],
+            )?;
+            if added == 1 {
+                for key in lowered {
+                    let assurance = serde_json::to_string(&key.assurance).map_err(unencodable)?;
+                    tx.execute(
+                        "UPDATE key SET assurance = ?2 WHERE spki_sha256 = ?1",
+                        params![key.spki_sha256.to_string(), assurance],
+                    )?;
+                }
+                let body = json!({ "entry": entry, "keys": lowered.len() });
+                write_journal(tx, at, "class-break.applied", entry.id.as_str(), &body)?;
+            }
+            Ok(added)
+        })?;
+        if added == 1 {
+            Ok(())
+        } else {
+            Err(RegistryError::Exists { what: "class break", name: entry.id.to_string() })
+        }
+    }
+
+    fn class_breaks(&mut self) -> Result<Vec<ClassBreak>, RegistryError> {
+        let failed = refused("list the class breaks");
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT entry FROM class_break ORDER BY applied, id")
+            .map_err(&failed)?;
+        let rows = statement
+            .query_map([], |row| parsed(0, serde_json::from_str(&row.get::<_, String>(0)?).ok()))
+            .map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 

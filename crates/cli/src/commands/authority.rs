@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use touchmark_authority::registry::RevocationReason;
-use touchmark_identity::ids::{DeviceId, DeviceType};
+use touchmark_identity::assurance::ClassBreak;
+use touchmark_identity::ids::{ClassBreakId, DeviceId, DeviceType};
 use touchmark_server::control::{Act, InventoryEntry, Outcome};
 use touchmark_server::run::open_authority;
 
@@ -53,6 +54,36 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "ID")]
         confirm: Option<String>,
         /// Say what would be revoked, and revoke nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Record a flaw of a part: lowers the grade of every key on it, and says which devices those are. This cannot be
+    /// undone.
+    ClassBreak {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Its name, such as CVE-2017-15361.
+        #[arg(long, value_name = "ID")]
+        id: ClassBreakId,
+        /// Maker of the part.
+        #[arg(long, value_name = "TEXT")]
+        vendor: String,
+        /// Model of the part.
+        #[arg(long, value_name = "TEXT")]
+        model: String,
+        /// The firmware that is hit; without it, any.
+        #[arg(long, value_name = "TEXT")]
+        firmware: Option<String>,
+        /// The version of the cryptographic library that is hit; without it, any.
+        #[arg(long, value_name = "TEXT")]
+        crypto_library: Option<String>,
+        /// What is broken, and where that is written down.
+        #[arg(long, value_name = "TEXT", default_value = "by the operator")]
+        says: String,
+        /// The class break's name once more.
+        #[arg(long, value_name = "ID")]
+        confirm: Option<String>,
+        /// Say which devices would be hit, and change nothing.
         #[arg(long)]
         dry_run: bool,
     },
@@ -107,6 +138,10 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         Verb::Revoke { why: DeviceArgs { data, device, reason }, crl_reason, confirm, dry_run } => {
             (data, Act::Revoke { device, why: crl_reason, reason, confirm, dry_run })
         }
+        Verb::ClassBreak { data, id, vendor, model, firmware, crypto_library, says, confirm, dry_run } => {
+            let entry = ClassBreak { id, vendor, model, firmware, crypto_library, says };
+            (data, Act::ClassBreak { entry, confirm, dry_run })
+        }
         Verb::Inventory { data, device } => (data, Act::Inventory { device }),
         Verb::Journal { data, newest } => (data, Act::Journal { newest }),
     };
@@ -137,6 +172,10 @@ fn text(outcome: &Outcome) -> String {
         Outcome::Changed { device, status, certificates, dry_run } => {
             let would = if *dry_run { "would be" } else { "is" };
             format!("{device} {would} {status}; certificates: {}", certificates.join(", "))
+        }
+        Outcome::ClassBroken { id, devices, dry_run } => {
+            let would = if *dry_run { "would lower" } else { "lowers" };
+            format!("{id} {would} {} devices:\n{}", devices.len(), devices.join("\n"))
         }
         Outcome::Inventory { devices } => {
             let mut table = format!(

@@ -70,6 +70,8 @@ struct RecordDer {
     appraised: Option<GeneralizedTime>,
     #[asn1(context_specific = "5", tag_mode = "IMPLICIT", default = "no")]
     test_endorser: bool,
+    #[asn1(context_specific = "6", tag_mode = "IMPLICIT", optional = "true")]
+    class_break: Option<String>,
 }
 
 #[derive(Sequence)]
@@ -139,6 +141,7 @@ impl KeyAssurance {
             evidence_sha256: self.evidence_sha256.map(OctetString::new).transpose()?,
             appraised,
             test_endorser: self.test_endorser,
+            class_break: self.class_break.clone(),
         };
         Ok(record.to_der()?)
     }
@@ -186,6 +189,7 @@ impl KeyAssurance {
                 Timestamp::from_micros(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000))
             }),
             test_endorser: record.test_endorser,
+            class_break: record.class_break,
         };
         if assurance.grade() == record.grade {
             Ok(assurance)

@@ -38,7 +38,8 @@ impl KeyAssurance {
     /// The grade, by the first rule that applies:
     ///
     /// 1. derived from a shared secret: [`Grade::Exposed`], whatever the storage;
-    /// 2. held in software, or not proven (basis neither attested nor journalled): [`Grade::Copyable`];
+    /// 2. held in software, not proven (basis neither attested nor journalled), or hit by a class break:
+    ///    [`Grade::Copyable`];
     /// 3. an enclave, or a key that is not known to be generated on the chip: [`Grade::Hardened`];
     /// 4. a separate chip with AVA_VAN.4 or higher: [`Grade::HardwareCertified`];
     /// 5. a separate chip: [`Grade::HardwareBound`].
@@ -49,7 +50,7 @@ impl KeyAssurance {
         match (self.provenance, self.storage) {
             (Provenance::DerivedFromSharedSecret, _) => Grade::Exposed,
             (_, Storage::Software) => Grade::Copyable,
-            _ if !proven => Grade::Copyable,
+            _ if !proven || self.class_break.is_some() => Grade::Copyable,
             (_, Storage::Enclave) => Grade::Hardened,
             (Provenance::GeneratedOnChip, Storage::Tpm | Storage::SecureElement) => {
                 if ava_van >= CERTIFIED_FROM_AVA_VAN {
@@ -101,6 +102,12 @@ mod tests {
         #[test]
         fn software_never_grades_above_copyable(mut record in record()) {
             record.storage = Storage::Software;
+            prop_assert!(record.grade() <= Grade::Copyable);
+        }
+
+        #[test]
+        fn a_class_break_leaves_no_grade_above_copyable(mut record in record()) {
+            record.class_break = Some("CB-1".to_owned());
             prop_assert!(record.grade() <= Grade::Copyable);
         }
 

@@ -23,11 +23,14 @@ async fn act(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Json
     let outcome = app
         .blocking(move |app| {
             let outcome = execute(&mut app.authority(), &act, app.now())?;
-            if let Outcome::Changed { device, dry_run: false, .. } = &outcome {
-                // The act stands whatever follows; what cannot be told now is told at the next change.
-                if let Err(error) = app.after_change(device) {
-                    tracing::error!(code = error.code(), "after {act:?}: {}", error.chain());
-                }
+            // The act stands whatever follows; what cannot be told now is told at the next change or start.
+            let told = match &outcome {
+                Outcome::Changed { device, dry_run: false, .. } => app.after_change(device),
+                Outcome::ClassBroken { dry_run: false, .. } => app.tell_monitor(None),
+                _ => Ok(()),
+            };
+            if let Err(error) = told {
+                tracing::error!(code = error.code(), "after {act:?}: {}", error.chain());
             }
             Ok(outcome)
         })

@@ -342,6 +342,16 @@ fn assurance_view(key: Option<&KeyRecord>) -> view::AssuranceView {
             why: "whether the chip would sign on another board too".to_owned(),
         },
     ];
+    if let Some(id) = &a.class_break {
+        fields.push(view::AssuranceField {
+            name: "Class break".to_owned(),
+            value: id.clone(),
+            claimed: None,
+            standing: view::Standing::Refuted,
+            why: "a flaw of the part is known: the proof stands, and is worth no more than a claim"
+                .to_owned(),
+        });
+    }
     if let Some(part) = &a.part {
         let firmware = part.firmware.as_deref().map(|f| format!(", firmware {f}")).unwrap_or_default();
         fields.push(view::AssuranceField {
