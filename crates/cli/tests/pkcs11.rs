@@ -1,5 +1,4 @@
 //! The authority's keys in a PKCS#11 token (SoftHSM), from founding to a verified certificate.
-#![expect(clippy::unwrap_used, reason = "test helpers: a surprise is a panic")]
 
 use touchmark_testkit::est::{Client, PUBLIC_FILES};
 use touchmark_testkit::openssl::must;

@@ -1,6 +1,6 @@
 //! The gate, for real: nginx with the shipped configuration checks certificates, agents send heartbeats through it, a
 //! copied flash image is found, and after the revocation nginx lets nobody in with that key.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers: a surprise is a panic")]
+#![expect(clippy::unwrap_used, reason = "test helpers: a surprise is a panic")]
 
 use serde_json::Value;
 use touchmark_testkit::curl::curl;

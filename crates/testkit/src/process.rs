@@ -2,6 +2,7 @@
 #![expect(clippy::panic, reason = "a launcher for tests fails the test that uses it")]
 
 use std::ffi::OsStr;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -31,17 +32,23 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A port of the loopback interface that nobody listens on at the moment.
+/// A port of the loopback interface that nobody listens on at the moment, from below those that the system gives out by
+/// itself (Linux: 32768 and up), so that it stays free until it is used.
 ///
 /// # Panics
-/// When there is none.
+/// When none is found.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    match listener.and_then(|listener| listener.local_addr()) {
-        Ok(address) => address.port(),
-        Err(error) => panic!("no free port: {error}"),
+    const LOWEST: u64 = 20_000;
+    const BEYOND: u64 = 32_000;
+    for _ in 0..1_000 {
+        let random = RandomState::new().build_hasher().finish();
+        let Ok(port) = u16::try_from(LOWEST + random % (BEYOND - LOWEST)) else { continue };
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
     }
+    panic!("no free port between {LOWEST} and {BEYOND}")
 }
 
 /// What a program did.
