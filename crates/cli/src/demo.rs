@@ -12,6 +12,7 @@ mod peers;
 mod settings;
 mod show;
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,9 +38,9 @@ pub(crate) struct Options {
     /// How many devices; a third of each storage class.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(12..=120))]
     devices: u16,
-    /// Where the dashboard listens; port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8081")]
-    dashboard: String,
+    /// Where the dashboard listens. Default: 127.0.0.1:8081, or a free port when that one is taken.
+    #[arg(long, value_name = "HOST:PORT")]
+    dashboard: Option<String>,
 }
 
 /// The file that marks a directory as ours to replace.
@@ -53,7 +54,7 @@ pub(crate) fn run(options: &Options, printer: &Printer) -> anyhow::Result<()> {
 
     show.step(1, "Authority up");
     let tpms = peers::start_tpms(&dir, usize::from(options.devices).div_ceil(3).div_ceil(3), &mut show)?;
-    settings::write(&dir, &tpms, &options.dashboard)?;
+    settings::write(&dir, &tpms, &dashboard_address(options.dashboard.as_deref()))?;
     let server = Server::start(&dir)?;
     show.say(&format!(
         "the server listens: enrolment {}, revocation {}",
@@ -120,6 +121,16 @@ pub(crate) fn run(options: &Options, printer: &Printer) -> anyhow::Result<()> {
             Err(NotSo(format!("{} expectations were not met:\n  {}", failures.len(), failures.join("\n  ")))
                 .into())
         }
+    }
+}
+
+/// The address that was asked for, else the usual one, else any.
+fn dashboard_address(asked: Option<&str>) -> String {
+    let usual = "127.0.0.1:8081";
+    match asked {
+        Some(asked) => asked.to_owned(),
+        None if TcpListener::bind(usual).is_ok() => usual.to_owned(),
+        None => "127.0.0.1:0".to_owned(),
     }
 }
 
