@@ -113,7 +113,7 @@ fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
             | "library-version"
             | "id" => {}
             // RFC 7512 §2.3: an unknown path attribute must not be ignored, for it was meant to narrow the choice.
-            _ => return Err(format!("{name} is not an attribute of RFC 7512")),
+            _ => return Err(format!("{} is not an attribute of RFC 7512", name.escape_debug())),
         }
     }
     Ok(StoreUri::Pkcs11 {

@@ -21,7 +21,7 @@ pub(crate) enum Verb {
         /// Registry lines that are valid from the beginning.
         #[arg(long, value_name = "FILE")]
         registry: Option<PathBuf>,
-        /// Policy file: TOML with a [monitor] table.
+        /// Policy file: TOML with a `monitor` table.
         #[arg(long, value_name = "FILE")]
         policy: Option<PathBuf>,
         /// Network database in MaxMind format; gives events without an AS number that of their address.
