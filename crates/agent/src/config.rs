@@ -11,7 +11,7 @@ use touchmark_identity::ids::{DeviceId, DeviceType, KeyName};
 use touchmark_identity::key::PublicKey;
 use touchmark_keystore::uri::StoreUri;
 
-use crate::error::AgentError;
+use crate::error::{AgentError, quoted};
 use crate::firmware::Version;
 use crate::http::Endpoint;
 
@@ -112,8 +112,8 @@ impl AgentConfig {
                 .and_then(|span| text.get(..span.start))
                 .map(|before| 1 + before.matches('\n').count());
             unusable(match line {
-                Some(line) => format!("line {line}: {}", error.message()),
-                None => error.message().to_owned(),
+                Some(line) => format!("line {line}: {}", quoted(error.message())),
+                None => quoted(error.message()),
             })
         })?;
         if !(MIN_HEARTBEAT_MS..=MAX_HEARTBEAT_MS).contains(&config.heartbeat_ms) {

@@ -35,7 +35,7 @@ use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_keystore::{KeyStore, StoreError};
 
 use crate::device::{SharedStore, replace};
-use crate::error::AgentError;
+use crate::error::{AgentError, quoted};
 
 const SCHEMA: &str = "touchmark.firmware-offer/1";
 const RESULT_SCHEMA: &str = "touchmark.firmware-result/1";
@@ -212,7 +212,8 @@ pub fn verify(bytes: &[u8], release_key: Option<&PublicKey>) -> Result<Verified,
     if bytes.len() as u64 > MAX_OFFER_BYTES {
         return Err(malformed(format!("it is larger than {MAX_OFFER_BYTES} bytes")));
     }
-    let offer: Offer = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    let offer: Offer =
+        serde_json::from_slice(bytes).map_err(|error| malformed(quoted(&error.to_string())))?;
     crate::enrol::must_be(&offer.schema, SCHEMA).map_err(malformed)?;
     let release =
         Release { version: offer.version, security_version: offer.security_version, sha256: offer.sha256 };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use touchmark_identity::ids::DeviceType;
 use touchmark_identity::timestamp::Timestamp;
 
-use crate::error::AgentError;
+use crate::error::{AgentError, quoted};
 use crate::firmware::Version;
 use crate::secret::Private;
 
@@ -127,7 +127,8 @@ impl State {
     /// [`AgentError::Corrupt`] for anything else.
     pub fn from_json(bytes: &[u8], place: &str) -> Result<Self, AgentError> {
         let corrupt = |detail: String| AgentError::Corrupt { place: place.to_owned(), detail };
-        let state: Self = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let state: Self =
+            serde_json::from_slice(bytes).map_err(|error| corrupt(quoted(&error.to_string())))?;
         crate::enrol::must_be(&state.schema, STATE_SCHEMA).map_err(corrupt)?;
         Ok(state)
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::assurance::{Regime, UnknownWord, kebab_enum};
 use crate::event::{IdentityRef, RawDigest};
 use crate::key::sha256;
+use crate::text::printable;
 use crate::timestamp::Timestamp;
 
 /// The format that this code reads and writes.
@@ -334,9 +335,8 @@ impl Finding {
         if line.len() > MAX_LINE_BYTES {
             return Err(FindingError::TooLong { found: line.len(), max: MAX_LINE_BYTES });
         }
-        serde_json::from_slice(line).map_err(|error| FindingError::Malformed {
-            detail: error.to_string().chars().take(200).collect(),
-        })
+        serde_json::from_slice(line)
+            .map_err(|error| FindingError::Malformed { detail: printable(&error.to_string(), 200) })
     }
 
     /// Writes one line without a line feed, fields in a fixed order: equal findings give equal bytes.

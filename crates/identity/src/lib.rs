@@ -25,5 +25,6 @@ pub mod evidence;
 pub mod finding;
 pub mod ids;
 pub mod key;
+pub mod text;
 pub mod timestamp;
 pub mod tpm;

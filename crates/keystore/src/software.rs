@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use touchmark_identity::assurance::Storage;
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::PublicKey;
+use touchmark_identity::text::printable;
 use zeroize::Zeroizing;
 
 pub use medium::{FileMedium, Medium};
@@ -106,7 +107,7 @@ impl SoftwareStore {
         let corrupt = |detail: String| StoreError::Corrupt { path: place.clone(), detail };
         let text =
             Zeroizing::new(String::from_utf8(bytes).map_err(|_| corrupt("it is not text".to_owned()))?);
-        let document: Document = toml::from_str(&text).map_err(|e| corrupt(e.message().to_owned()))?;
+        let document: Document = toml::from_str(&text).map_err(|e| corrupt(printable(e.message(), 200)))?;
         if document.format != FORMAT {
             return Err(corrupt(format!("format is {:?}, this program reads {FORMAT:?}", document.format)));
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use touchmark_identity::text::printable;
 use zeroize::Zeroizing;
 
 use crate::element::ElementStore;
@@ -92,7 +93,7 @@ fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
     for pair in path.split(';').chain(query.split('&')).filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not name=value"))?;
         let value = percent_decode(value)
-            .ok_or_else(|| format!("the value of {name} is not percent-encoded text"))?;
+            .ok_or_else(|| format!("the value of {} is not percent-encoded text", printable(name, 64)))?;
         match name {
             "token" => token = Some(value),
             "module-path" => module = Some(PathBuf::from(value)),
@@ -113,7 +114,7 @@ fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
             | "library-version"
             | "id" => {}
             // RFC 7512 §2.3: an unknown path attribute must not be ignored, for it was meant to narrow the choice.
-            _ => return Err(format!("{} is not an attribute of RFC 7512", name.escape_debug())),
+            _ => return Err(format!("{} is not an attribute of RFC 7512", printable(name, 64))),
         }
     }
     Ok(StoreUri::Pkcs11 {

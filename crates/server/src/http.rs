@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use base64ct::{Base64, Encoding};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use touchmark_identity::ids::DeviceId;
+use touchmark_identity::text::printable;
 use zeroize::Zeroizing;
 
 use crate::error::ServerError;
@@ -52,7 +53,8 @@ pub async fn body(request: Request<Body>) -> Result<Vec<u8>, ServerError> {
 /// [`ServerError::BadBody`], saying at which line and column, and the errors of [`body`].
 pub async fn json<T: serde::de::DeserializeOwned>(request: Request<Body>) -> Result<T, ServerError> {
     let bytes = body(request).await?;
-    serde_json::from_slice(&bytes).map_err(|e| ServerError::BadBody { detail: e.to_string() })
+    serde_json::from_slice(&bytes)
+        .map_err(|e| ServerError::BadBody { detail: printable(&e.to_string(), 200) })
 }
 
 /// Device id and token from HTTP Basic authentication (RFC 7617), as RFC 7030 §3.2.3 allows.

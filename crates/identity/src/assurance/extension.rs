@@ -42,6 +42,14 @@ pub enum AssuranceDerError {
         /// The number of bytes found.
         found: usize,
     },
+    /// Bytes that belong to no field, which the DER reader passes over.
+    #[error("the key-assurance extension has {found} bytes, its fields take {read}")]
+    Surplus {
+        /// The number of bytes found.
+        found: usize,
+        /// The number of bytes that its fields take.
+        read: usize,
+    },
 }
 
 impl From<der::Error> for AssuranceDerError {
@@ -156,6 +164,12 @@ impl KeyAssurance {
         if record.version != VERSION {
             return Err(AssuranceDerError::Version { found: record.version });
         }
+        // The reader skips context-specific fields that it does not know; in a record under a signature, what nobody
+        // reads has no place.
+        let read = record.to_der()?;
+        if read != bytes {
+            return Err(AssuranceDerError::Surplus { found: bytes.len(), read: read.len() });
+        }
         let evidence_sha256 = match record.evidence_sha256 {
             Some(digest) => Some(
                 <[u8; 32]>::try_from(digest.as_bytes())
@@ -233,6 +247,16 @@ mod tests {
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = KeyAssurance::from_der(&bytes);
         }
+    }
+
+    #[test]
+    fn a_field_that_nobody_reads_is_refused() {
+        let record = KeyAssurance { evidence_sha256: Some([1; 32]), ..KeyAssurance::declared(Storage::Tpm) };
+        let mut der = record.to_der().unwrap();
+        let read = der.len();
+        der[1] += 2;
+        der.extend([0x80, 0]);
+        assert_eq!(KeyAssurance::from_der(&der), Err(AssuranceDerError::Surplus { found: read + 2, read }));
     }
 
     #[test]

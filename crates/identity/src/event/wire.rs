@@ -8,6 +8,7 @@ use super::{
     AntiRollbackFloor, AssuranceSummary, Authentication, Event, EventBody, EventError, Heartbeat, Home,
     IdentityRef, MAX_ALIASES, MAX_LINE_BYTES, MAX_TEXT_BYTES, Peer, Registry, SCHEMA, SessionEnd, Tls,
 };
+use crate::text::printable;
 use crate::timestamp::Timestamp;
 
 macro_rules! record {
@@ -43,7 +44,7 @@ pub(super) fn read(line: &[u8]) -> Result<Event, EventError> {
         return Err(EventError::Malformed { detail: "it does not begin with '{'".to_owned() });
     }
     let wire: Wire = serde_json::from_slice(line)
-        .map_err(|error| EventError::Malformed { detail: error.to_string().chars().take(200).collect() })?;
+        .map_err(|error| EventError::Malformed { detail: printable(&error.to_string(), 200) })?;
     match wire.schema.as_deref() {
         Some(SCHEMA) => {}
         other => {

@@ -16,6 +16,7 @@ use touchmark_identity::event::{
     Authentication, CertSerial, CertSha1, Event, EventBody, EventError, Heartbeat, IdentityRef,
     MAX_LINE_BYTES, MAX_TEXT_BYTES, Peer, Tls,
 };
+use touchmark_identity::text::printable;
 use touchmark_identity::timestamp::Timestamp;
 
 use super::{AdapterError, safe_example};
@@ -91,8 +92,8 @@ impl Nginx {
         if line.trim_ascii_start().first() != Some(&b'{') {
             return Err(malformed("it does not begin with '{'".to_owned()));
         }
-        let wire: Wire = serde_json::from_slice(line)
-            .map_err(|error| malformed(error.to_string().chars().take(200).collect()))?;
+        let wire: Wire =
+            serde_json::from_slice(line).map_err(|error| malformed(printable(&error.to_string(), 200)))?;
         if wire.touchmark.as_deref() != Some(FORMAT) {
             return Err(malformed(format!("the field \"touchmark\" is not {FORMAT:?}")));
         }

@@ -19,6 +19,7 @@ use touchmark_authority::x509::HeldCertificate;
 use touchmark_identity::event::{Event, EventBody, Heartbeat, IdentityRef, Peer};
 use touchmark_identity::ids::DeviceId;
 use touchmark_identity::key::{SpkiHash, sha256};
+use touchmark_identity::text::printable;
 use touchmark_identity::timestamp::Timestamp;
 
 use super::body;
@@ -116,8 +117,8 @@ async fn heartbeat(
 
 fn take(app: &App, sender: Sender, bytes: &[u8]) -> Result<AckBody, ServerError> {
     let (device, spki, refusal) = identify(app, &sender.certificate)?;
-    let beat: HeartbeatBody =
-        serde_json::from_slice(bytes).map_err(|e| ServerError::BadBody { detail: e.to_string() })?;
+    let beat: HeartbeatBody = serde_json::from_slice(bytes)
+        .map_err(|e| ServerError::BadBody { detail: printable(&e.to_string(), 200) })?;
     let now = app.now();
     let content_sha256 = sha256(bytes);
     // A device that got no answer sends the same heartbeat again, and gets the same answer.
