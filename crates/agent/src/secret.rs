@@ -14,7 +14,7 @@ use crate::error::AgentError;
 const MAX_SECRET_BYTES: u64 = 1024;
 
 /// A text that does not appear in `Debug` output and is wiped when dropped. It has no `Clone` and no `Serialize`: the
-/// one place that writes it out, the agent's own state, names [`Private::write`] for it.
+/// one place that writes it out, the agent's own state, names `Private::write` for it.
 pub struct Private(Zeroizing<String>);
 
 impl Private {
