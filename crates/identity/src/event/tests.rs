@@ -35,9 +35,9 @@ prop_compose! {
 prop_compose! {
     fn peer()(
         ip: std::net::IpAddr, port: Option<u16>, asn: Option<u32>, country in option::of("[A-Z]{2}"),
-        lat in option::of(-90..=90i32), lon in option::of(-180..=180i32),
+        lat in option::of(-90.0..=90.0f64), lon in option::of(-180.0..=180.0f64),
     ) -> Peer {
-        Peer { ip, port, asn: asn.map(Asn), country, lat: lat.map(|d| f64::from(d) / 2.0), lon: lon.map(f64::from) }
+        Peer { ip, port, asn: asn.map(Asn), country, lat, lon }
     }
 }
 
@@ -211,6 +211,15 @@ fn only_a_proven_chip_is_watched_by_behaviour() {
     assert_eq!(regime(Storage::Tpm, Basis::Declared, Some(Grade::HardwareBound)), Regime::Duplication);
     assert_eq!(regime(Storage::Enclave, Basis::Attested, None), Regime::Duplication);
     assert_eq!(regime(Storage::Software, Basis::Attested, None), Regime::Duplication);
+}
+
+#[test]
+fn a_number_comes_back_to_its_last_digit() {
+    let line = r#"{"schema":"touchmark.event/1","type":"registry","time":"2026-11-20T22:00:00Z","source":"s",
+        "identity":{"client_id":"c"},"device":"d","home":{"lat":-7.000095664684072e-29,"lon":0.1,"radius_km":1.0}}"#;
+    let event = Event::from_line(line.as_bytes()).unwrap();
+    assert!(event.to_line().contains("-7.000095664684072e-29"));
+    assert_eq!(Event::from_line(event.to_line().as_bytes()), Ok(event));
 }
 
 #[test]
