@@ -27,13 +27,14 @@ rate() { awk -v n="$1" -v ms="$2" 'BEGIN { printf "%.0f/s", n * 1000 / (ms > 0 ?
 table_of() {
     awk -v command="$1" '
         function middle(text, part) { sub(/.*\[/, "", text); split(text, part, " "); return part[3] " " part[4] }
-        /time: *\[/ {
+        # Lines with per cent compare with an earlier run.
+        /time: *\[/ && !/%/ {
             name = $0; sub(/ *time:.*/, "", name); sub(/^ +/, "", name)
             if (name == "") name = last
             if (held != "") print held " |"
             held = "| " name " | `" command "` | " middle($0)
         }
-        /thrpt: *\[/ && held != "" { held = held ", " middle($0) }
+        /thrpt: *\[/ && !/%/ && held != "" { held = held ", " middle($0) }
         { if ($0 !~ /^ / && $0 != "") last = $0 }
         END { if (held != "") print held " |" }
     '
