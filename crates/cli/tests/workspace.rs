@@ -15,7 +15,7 @@ const LAYERS: [&str; 4] = ["language", "ability", "stage", "run"];
 /// The layer of crates that are dev-dependencies only.
 const TEST: &str = "test";
 /// Directories that are not part of the repository.
-const NOT_OURS: [&str; 4] = ["target", ".git", "demo-data", "tour"];
+const NOT_OURS: [&str; 6] = ["target", ".git", "demo-data", "tour", "corpus", "artifacts"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
