@@ -1,0 +1,448 @@
+//! What one event says, in numbers: the form in which the engine takes it, fixed in size and without a heap.
+//!
+//! - [`Observation`]: one event. [`Observation::of`] makes it of an [`Event`]; [`read_line`] makes it of a line at once,
+//!   with the same result.
+//! - [`texts`]: texts by their hash, so that a finding can show what the engine only compares.
+//! - [`batch`]: the binary form of many events.
+//!
+//! Texts become 64-bit hashes by rapidhash version 3 with its published default seed: one result on every platform and
+//! in every run, because hashes are kept in snapshots. Whoever chooses texts can make two of them collide; that makes a
+//! text look unchanged, which repeating the text does as well. Names of identities, by which an event is attributed, are
+//! 128 bits of SHA-256 or of the fingerprint itself.
+
+mod line;
+mod texts;
+
+use touchmark_identity::event::{
+    Authentication, Event, EventBody, Heartbeat, IdentityRef, NameKey, NameKind, Peer, RawDigest, SessionEnd,
+    Tls,
+};
+
+use crate::network::Network;
+
+pub(crate) use line::read_line;
+pub(crate) use texts::{TextCache, TextHash, Texts, hash64};
+
+/// One name of an identity: equal for all spellings that [`IdentityRef::names`] treats as equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Name {
+    /// Which name.
+    pub(crate) kind: NameKind,
+    /// The first 16 bytes of its digest, big-endian.
+    pub(crate) bits: u128,
+}
+
+impl From<NameKey> for Name {
+    fn from(key: NameKey) -> Self {
+        Self { kind: key.kind, bits: first_bits(&key.digest) }
+    }
+}
+
+/// The first 16 bytes of a digest, big-endian. A shorter input counts as followed by zeros.
+fn first_bits(digest: &[u8]) -> u128 {
+    match digest.first_chunk::<16>() {
+        Some(bytes) => u128::from_be_bytes(*bytes),
+        None => digest.iter().fold(0, |bits, &byte| bits << 8 | u128::from(byte)),
+    }
+}
+
+/// The kinds of names, strongest first: the order of [`IdentityRef::names`].
+const NAME_KINDS: [NameKind; 6] = [
+    NameKind::Spki,
+    NameKind::CertSha256,
+    NameKind::CertSha1,
+    NameKind::IssuerSerial,
+    NameKind::CommonName,
+    NameKind::ClientId,
+];
+
+/// The complete names of an identity, at most one of each kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    bits: [u128; NAME_KINDS.len()],
+    /// Bit `n` is set where there is a name of the kind `NAME_KINDS[n]`.
+    present: u8,
+}
+
+impl Names {
+    /// The names of an identity.
+    pub(crate) fn of(identity: &IdentityRef) -> Self {
+        let mut names = Self::default();
+        identity.names().for_each(|key| names.set(key.into()));
+        names
+    }
+
+    /// Takes up a name, in place of an earlier one of its kind.
+    pub(crate) fn set(&mut self, name: Name) {
+        for (at, (kind, bits)) in NAME_KINDS.iter().zip(&mut self.bits).enumerate() {
+            if *kind == name.kind {
+                *bits = name.bits;
+                self.present |= 1 << at;
+            }
+        }
+    }
+
+    /// The names, strongest first, as [`IdentityRef::names`] orders them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Name> + '_ {
+        NAME_KINDS
+            .iter()
+            .zip(&self.bits)
+            .enumerate()
+            .filter(|(at, _)| self.present & (1 << at) != 0)
+            .map(|(_, (&kind, &bits))| Name { kind, bits })
+    }
+
+    /// True when there is none, which no event that was read has.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.present == 0
+    }
+}
+
+/// A short text in place: up to 40 bytes of UTF-8. A longer one is left out whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SmallId {
+    bytes: [u8; Self::MAX],
+    len: u8,
+}
+
+impl SmallId {
+    /// The longest text that is kept, in bytes.
+    pub(crate) const MAX: usize = 40;
+
+    /// No text.
+    pub(crate) const NONE: Self = Self { bytes: [0; Self::MAX], len: 0 };
+
+    /// The text, or none where it is longer than [`SmallId::MAX`] bytes.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        let mut bytes = [0; Self::MAX];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(to), Ok(len)) => {
+                to.copy_from_slice(text);
+                Self { bytes, len }
+            }
+            _ => Self::NONE,
+        }
+    }
+
+    /// The text, where there is one.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        let text = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
+        std::str::from_utf8(text).ok().filter(|text| !text.is_empty())
+    }
+}
+
+impl std::fmt::Debug for SmallId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(&self.as_str(), f)
+    }
+}
+
+/// Where a peer is, in degrees.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Place {
+    /// Latitude, -90 to 90.
+    pub(crate) lat: f32,
+    /// Longitude, -180 to 180.
+    pub(crate) lon: f32,
+}
+
+impl Place {
+    /// A place, where both degrees are known.
+    #[expect(clippy::cast_possible_truncation, reason = "7 digits of a degree are 10 cm")]
+    pub(crate) fn of(lat: Option<f64>, lon: Option<f64>) -> Option<Self> {
+        lat.zip(lon).map(|(lat, lon)| Self { lat: lat as f32, lon: lon as f32 })
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// A connection proved possession of the identity's key.
+    Authentication,
+    /// A connection is over.
+    SessionEnd,
+    /// The device spoke of itself.
+    Heartbeat,
+}
+
+/// What one event says, in numbers. Times are milliseconds since 1970; a hash of 0 is "none".
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Observation {
+    pub(crate) kind: Kind,
+    pub(crate) time: i64,
+    pub(crate) received: Option<i64>,
+    pub(crate) source: TextHash,
+    /// Digest of the line, or of the record and its batch's texts.
+    pub(crate) digest: RawDigest,
+    /// Equal for the same event: hash of source and event id, or the beginning of the digest where there is no id.
+    pub(crate) event_key: u64,
+    /// The event id, for findings; empty where it is longer than [`SmallId::MAX`] bytes.
+    pub(crate) event_id: SmallId,
+    pub(crate) names: Names,
+    pub(crate) session: TextHash,
+    pub(crate) network: Option<Network>,
+    /// 0: not known.
+    pub(crate) port: u16,
+    pub(crate) place: Option<Place>,
+    /// Two upper-case ASCII letters, the first in the high byte; 0: not known.
+    pub(crate) country: u16,
+    pub(crate) ja4: TextHash,
+    pub(crate) tls_version: TextHash,
+    pub(crate) resumed: Option<bool>,
+    pub(crate) firmware: TextHash,
+    pub(crate) device_type: TextHash,
+    /// 32 bits of the hash of the presented token, never 0 where there is one.
+    pub(crate) token: u32,
+    /// Likewise of the token that was issued.
+    pub(crate) token_issued: u32,
+    /// Likewise of the boot's random number.
+    pub(crate) boot_id: u32,
+    pub(crate) counter: Option<u64>,
+    /// Time since the boot; none above [`UPTIME_MAX_MS`].
+    pub(crate) uptime_ms: Option<i64>,
+    pub(crate) boot_count: Option<u64>,
+    pub(crate) security_version: Option<u64>,
+    pub(crate) device_time: Option<i64>,
+    /// Size of a heartbeat, or bytes from the device in a session.
+    pub(crate) bytes: Option<u64>,
+    pub(crate) bytes_out: Option<u64>,
+    pub(crate) messages_in: Option<u64>,
+    pub(crate) messages_out: Option<u64>,
+    pub(crate) duration_ms: Option<u64>,
+    pub(crate) has_quote: bool,
+    /// Hash of everything that a heartbeat says: equal for a replayed message, whoever brings it and whenever; 0 for
+    /// other kinds.
+    pub(crate) content: u64,
+}
+
+/// No device has been up for longer than 100 years; what says so says nothing.
+pub(crate) const UPTIME_MAX_MS: i64 = 100 * 366 * 86_400_000;
+
+fn uptime(ms: Option<u64>) -> Option<i64> {
+    ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms <= UPTIME_MAX_MS)
+}
+
+/// A country as a number; 0 for a text that is not two letters.
+fn country(text: &[u8]) -> u16 {
+    match text {
+        &[a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
+            u16::from_be_bytes([a.to_ascii_uppercase(), b.to_ascii_uppercase()])
+        }
+        _ => 0,
+    }
+}
+
+/// 32 bits of the hash of a text, never 0.
+fn hash32(text: &[u8]) -> u32 {
+    let [a, b, c, d, ..] = hash64(text).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d]).max(1)
+}
+
+/// What a heartbeat says of the device, apart from who brought it and when.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    counter: Option<u64>,
+    uptime_ms: Option<u64>,
+    boot_count: Option<u64>,
+    security_version: Option<u64>,
+    bytes: Option<u64>,
+    /// Microseconds since 1970.
+    device_time: Option<i64>,
+    firmware: TextHash,
+    device_type: TextHash,
+    token: TextHash,
+    /// Of the quote's JSON text without spaces, members in alphabetic order.
+    quote: TextHash,
+}
+
+impl Said {
+    /// The hash of it all, never 0.
+    fn hash(&self) -> u64 {
+        let numbers = [
+            self.counter,
+            self.uptime_ms,
+            self.boot_count,
+            self.security_version,
+            self.bytes,
+            self.device_time.map(i64::cast_unsigned),
+        ];
+        let present = numbers.iter().fold(0u64, |bits, number| bits << 1 | u64::from(number.is_some()));
+        let texts = [self.firmware, self.device_type, self.token, self.quote].map(|text| text.0);
+        let words = [present].into_iter().chain(numbers.map(Option::unwrap_or_default)).chain(texts);
+        let mut bytes = [0; 11 * 8];
+        for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        hash64(&bytes)
+    }
+}
+
+/// The key under which a second delivery of the same event is recognised.
+fn event_key(source: TextHash, event_id: Option<&[u8]>, digest: &RawDigest) -> u64 {
+    match event_id {
+        Some(id) => {
+            let mut bytes = [0; 16];
+            let (low, high) = bytes.split_at_mut(8);
+            low.copy_from_slice(&source.0.to_le_bytes());
+            high.copy_from_slice(&hash64(id).to_le_bytes());
+            hash64(&bytes)
+        }
+        None => digest.0.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
+    }
+}
+
+impl Observation {
+    /// An event of which nothing is known but what every event has. Names are still to be added.
+    fn bare(kind: Kind, time: i64, source: TextHash, digest: RawDigest, event_id: Option<&[u8]>) -> Self {
+        Self {
+            kind,
+            time,
+            received: None,
+            source,
+            digest,
+            event_key: event_key(source, event_id, &digest),
+            event_id: event_id.map_or(SmallId::NONE, SmallId::of),
+            names: Names::default(),
+            session: TextHash::NONE,
+            network: None,
+            port: 0,
+            place: None,
+            country: 0,
+            ja4: TextHash::NONE,
+            tls_version: TextHash::NONE,
+            resumed: None,
+            firmware: TextHash::NONE,
+            device_type: TextHash::NONE,
+            token: 0,
+            token_issued: 0,
+            boot_id: 0,
+            counter: None,
+            uptime_ms: None,
+            boot_count: None,
+            security_version: None,
+            device_time: None,
+            bytes: None,
+            bytes_out: None,
+            messages_in: None,
+            messages_out: None,
+            duration_ms: None,
+            has_quote: false,
+            content: 0,
+        }
+    }
+
+    /// What an event says, in numbers; none for a registry line, which is kept as it is. Texts that findings show are
+    /// given to `texts`.
+    pub(crate) fn of(event: &Event, raw: RawDigest, texts: &mut TextCache) -> Option<Self> {
+        let kind = match &event.body {
+            EventBody::Authentication(_) => Kind::Authentication,
+            EventBody::SessionEnd(_) => Kind::SessionEnd,
+            EventBody::Heartbeat(_) => Kind::Heartbeat,
+            EventBody::Registry(_) => return None,
+        };
+        let source = texts.keep(event.source.as_bytes());
+        let id = event.event_id.as_deref().map(str::as_bytes);
+        let mut seen = Self::bare(kind, event.time.micros() / 1_000, source, raw, id);
+        seen.received = event.received.map(|at| at.micros() / 1_000);
+        seen.names = Names::of(&event.identity);
+        match &event.body {
+            EventBody::Authentication(body) => seen.authenticated(body, texts),
+            EventBody::SessionEnd(body) => seen.ended(body),
+            EventBody::Heartbeat(body) => seen.beat(body, texts),
+            EventBody::Registry(_) => {}
+        }
+        Some(seen)
+    }
+
+    fn authenticated(&mut self, body: &Authentication, texts: &mut TextCache) {
+        self.session = TextHash::of(body.session.as_bytes());
+        self.from_peer(body.peer.as_ref());
+        if let Some(Tls { version, resumed, ja4, sni: _ }) = &body.tls {
+            self.tls_version = texts.keep_some(version.as_deref());
+            self.ja4 = texts.keep_some(ja4.as_deref());
+            self.resumed = *resumed;
+        }
+        self.device_type = texts.keep_some(body.device_type.as_deref());
+        self.firmware = texts.keep_some(body.firmware.as_deref());
+        self.token = hash32_of(body.token.as_deref());
+        self.token_issued = hash32_of(body.token_issued.as_deref());
+        self.boot_id = hash32_of(body.boot_id.as_deref());
+        self.counter = body.counter;
+        self.uptime_ms = uptime(body.uptime_ms);
+    }
+
+    fn ended(&mut self, body: &SessionEnd) {
+        self.session = TextHash::of(body.session.as_bytes());
+        self.duration_ms = body.duration_ms;
+        self.bytes = body.bytes_in;
+        self.bytes_out = body.bytes_out;
+        self.messages_in = body.messages_in;
+        self.messages_out = body.messages_out;
+    }
+
+    fn beat(&mut self, body: &Heartbeat, texts: &mut TextCache) {
+        self.session = body.session.as_deref().map_or(TextHash::NONE, |text| TextHash::of(text.as_bytes()));
+        self.from_peer(body.peer.as_ref());
+        self.counter = body.counter;
+        self.uptime_ms = uptime(body.uptime_ms);
+        self.boot_count = body.boot_count;
+        self.security_version = body.security_version;
+        self.firmware = texts.keep_some(body.firmware.as_deref());
+        self.device_type = texts.keep_some(body.device_type.as_deref());
+        self.token = hash32_of(body.token.as_deref());
+        self.token_issued = hash32_of(body.token_issued.as_deref());
+        self.device_time = body.device_time.map(|at| at.micros() / 1_000);
+        self.bytes = body.bytes;
+        self.has_quote = body.counter_quote.is_some();
+        let quote = body.counter_quote.as_ref().map(ToString::to_string);
+        let said = Said {
+            counter: body.counter,
+            uptime_ms: body.uptime_ms,
+            boot_count: body.boot_count,
+            security_version: body.security_version,
+            bytes: body.bytes,
+            device_time: body.device_time.map(|at| at.micros()),
+            firmware: self.firmware,
+            device_type: self.device_type,
+            token: hash_of(body.token.as_deref()),
+            quote: hash_of(quote.as_deref()),
+        };
+        self.content = said.hash();
+    }
+
+    fn from_peer(&mut self, peer: Option<&Peer>) {
+        let Some(peer) = peer else { return };
+        self.network = Some(Network::of(peer));
+        self.port = peer.port.unwrap_or(0);
+        self.place = Place::of(peer.lat, peer.lon);
+        self.country = peer.country.as_ref().map_or(0, |text| country(text.as_bytes()));
+    }
+}
+
+fn hash_of(text: Option<&str>) -> TextHash {
+    text.map_or(TextHash::NONE, |text| TextHash::of(text.as_bytes()))
+}
+
+fn hash32_of(text: Option<&str>) -> u32 {
+    text.map_or(0, |text| hash32(text.as_bytes()))
+}
+
+/// What one line or one record of a batch holds.
+#[expect(clippy::large_enum_variant, reason = "nearly every item is the large one, and none is kept")]
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// Something happened.
+    Observation(Observation),
+    /// Something is known from then on; rare, so the event as it is.
+    Registry(Box<Event>),
+}
+
+impl Item {
+    /// What an event holds.
+    pub(crate) fn of(event: Event, raw: RawDigest, texts: &mut TextCache) -> Self {
+        match Observation::of(&event, raw, texts) {
+            Some(seen) => Self::Observation(seen),
+            None => Self::Registry(Box::new(event)),
+        }
+    }
+}
