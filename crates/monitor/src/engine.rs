@@ -1,12 +1,14 @@
 //! The state of all identities, and what one event does to it.
 
-use touchmark_identity::event::{Event, EventBody, RawDigest};
+use touchmark_identity::event::{Event, RawDigest};
 use touchmark_identity::finding::Finding;
 
 use crate::inventory::Inventory;
-use crate::remember::{Remembered, hash128};
+use crate::observation::{Item, Observation, TextCache, Texts};
+use crate::remember::Remembered;
 use crate::settings::{Limits, Settings};
-use crate::track::{Memory, Origin};
+use crate::track::Shared;
+use crate::words::Words;
 
 /// What the engine has taken in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,27 +21,43 @@ pub struct Counts {
     pub identities: usize,
 }
 
-/// The state of all identities. It has no clock: time passes by the events alone.
+/// The state of all identities. It has no clock: time passes by the events alone, and events are observed in the order
+/// in which they are given. The pipeline brings them into the order of time first.
 #[derive(Debug)]
 pub struct Engine {
-    limits: Limits,
-    inventory: Inventory,
-    events: Remembered<()>,
-    /// Messages of devices, and when each was first taken.
-    messages: Remembered<i64>,
-    counts: Counts,
+    pub(crate) inventory: Inventory,
+    pub(crate) shared: Shared,
+    pub(crate) events: Remembered<()>,
+    pub(crate) counts: Counts,
+    texts: TextCache,
+    /// Identities that had to go, whose findings are forgotten.
+    gone: Vec<u32>,
 }
 
 impl Engine {
     /// An engine that knows nothing yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        Self::with_texts(&settings, Texts::default())
+    }
+
+    pub(crate) fn with_texts(settings: &Settings, texts: Texts) -> Self {
+        let remembered = settings.remembered_events;
         Self {
-            limits: Limits::from(&settings),
             inventory: Inventory::new(settings.max_identities),
-            events: Remembered::new(settings.remembered_events),
-            messages: Remembered::new(settings.remembered_events),
+            events: Remembered::new(remembered),
             counts: Counts::default(),
+            texts: texts.cache(),
+            gone: Vec::new(),
+            shared: Shared {
+                limits: Limits::from(settings),
+                words: Words::new(texts),
+                messages: Remembered::new(remembered),
+                tokens: Remembered::new(remembered),
+                sessions: Remembered::new(remembered),
+                births: Remembered::new(remembered),
+                cases: hashbrown::HashMap::new(),
+            },
         }
     }
 
@@ -48,24 +66,55 @@ impl Engine {
     /// `raw` is the digest of the line that the event was read from, so that a finding can point to it. A second event
     /// of the same source and `event_id`, or where there is none of the same line, changes nothing.
     pub fn observe(&mut self, event: &Event, raw: RawDigest) -> Vec<Finding> {
-        let key = match &event.event_id {
-            Some(id) => hash128((&event.source, id)),
-            None => hash128(raw.0),
-        };
-        if self.events.first_or_insert(key, ()).is_some() {
-            self.counts.duplicates += 1;
-            return Vec::new();
-        }
-        self.counts.events += 1;
-        if let EventBody::Registry(registry) = &event.body {
-            return self.inventory.learn(event.time, &event.identity, registry);
-        }
-        match self.inventory.resolve(&event.identity) {
-            Some((track, serial)) => {
-                let memory = Memory { messages: &mut self.messages, serial };
-                track.observe(&self.limits, memory, Origin { event, raw })
+        let mut out = Vec::new();
+        match Observation::of(event, raw, &mut self.texts) {
+            Some(seen) => {
+                self.observe_seen(&seen, || event.identity.clone(), &mut out);
             }
-            None => Vec::new(),
+            None => {
+                if self.is_new(Item::registry_key(event, raw)) {
+                    self.learn(event, &mut out);
+                }
+            }
+        }
+        out
+    }
+
+    /// Whether an event was not taken before; counts it.
+    fn is_new(&mut self, key: u64) -> bool {
+        let new = self.events.first_or_insert(key, ()).is_none();
+        self.counts.events += u64::from(new);
+        self.counts.duplicates += u64::from(!new);
+        new
+    }
+
+    fn learn(&mut self, event: &Event, out: &mut Vec<Finding>) {
+        if let touchmark_identity::event::EventBody::Registry(registry) = &event.body {
+            let cases = &mut self.shared.cases;
+            out.extend(self.inventory.learn(event.time, &event.identity, registry, cases, &mut self.gone));
+            self.forget();
+        }
+    }
+
+    fn observe_seen(
+        &mut self,
+        seen: &Observation,
+        full: impl FnOnce() -> touchmark_identity::event::IdentityRef,
+        out: &mut Vec<Finding>,
+    ) {
+        if !self.is_new(seen.event_key) {
+            return;
+        }
+        let at = self.inventory.resolve(&seen.names, seen.time, full, &mut self.gone);
+        self.forget();
+        if let Some((track, slot)) = self.inventory.at(at) {
+            track.observe(&mut self.shared, slot, seen, out);
+        }
+    }
+
+    fn forget(&mut self) {
+        for serial in self.gone.drain(..) {
+            self.shared.cases.remove(&serial);
         }
     }
 

@@ -1,80 +1,169 @@
-//! Which identity an event is about: the table of names, bounded, the least recently seen going first.
+//! Which identity an event is about: the table of names, bounded.
 
-use std::collections::HashMap;
-
-use touchmark_identity::event::{IdentityRef, MAX_TEXT_BYTES, NameKey, NameKind, Registry};
+use hashbrown::HashMap;
+use touchmark_identity::assurance::Regime;
+use touchmark_identity::event::{AntiRollbackFloor, Home, IdentityRef, NameKind, Registry};
 use touchmark_identity::finding::Finding;
+use touchmark_identity::key::SpkiHash;
 use touchmark_identity::timestamp::Timestamp;
 
-use crate::continuity::{self, BRANCHES, NAMES, TOKENS};
-use crate::network::{STAYS, Stay};
-use crate::track::{SESSIONS, Track};
+use crate::observation::{Name, Names};
+use crate::report::Subject;
+use crate::track::{Case, Track};
 
 /// Names by which one identity is found; further ones replace the oldest.
 const NAMES_MAX: usize = 40;
-/// Findings of different kinds that are open about one identity, and the most that one of them holds.
-const OPEN_BYTES_MAX: usize = 4 * 40 * 1024;
+/// How many identities are looked at to find the one that goes.
+const CANDIDATES: usize = 16;
 
-/// The most memory that one identity takes, in bytes, when every bound is reached and every text is as long as it may
-/// be: about 195 KiB, most of which are findings and texts that an ordinary identity does not have. Measured with 50 000
-/// identities that send everything: 2.3 KiB each before their first reboot, 3.6 KiB with four branches.
-pub const TRACK_BYTES_MAX: usize = size_of::<Slot>()
-    + BRANCHES * (size_of::<continuity::Branch>() + NAMES * (MAX_TEXT_BYTES + 64) + 2 * MAX_TEXT_BYTES)
-    + STAYS * (size_of::<Stay>() + 2 * MAX_TEXT_BYTES)
-    + TOKENS * 32
-    + SESSIONS * 32
-    + NAMES_MAX * 2 * (size_of::<NameKey>() + 16)
-    + 12 * MAX_TEXT_BYTES
-    + OPEN_BYTES_MAX;
+/// The name by which findings call an identity that the registry does not know.
+#[derive(Debug, Clone)]
+enum Label {
+    Spki([u8; 32]),
+    Other(Box<IdentityRef>),
+}
 
-const _: () = assert!(TRACK_BYTES_MAX < 256 * 1024);
+impl Label {
+    fn of(identity: &IdentityRef) -> Self {
+        match identity.spki_sha256 {
+            Some(spki) => Self::Spki(spki.0),
+            None => Self::Other(Box::new(identity.clone())),
+        }
+    }
 
-/// The end of a list.
-const NONE: usize = usize::MAX;
+    fn identity(&self) -> IdentityRef {
+        match self {
+            Self::Spki(spki) => IdentityRef::by_spki(SpkiHash(*spki)),
+            Self::Other(identity) => identity.as_ref().clone(),
+        }
+    }
+}
 
+/// What the registry says.
 #[derive(Debug)]
-struct Slot {
-    track: Option<Track>,
-    /// Names this identity for as long as it is kept.
-    serial: u64,
-    names: Vec<NameKey>,
-    registered: bool,
-    newer: usize,
-    older: usize,
+struct Facts {
+    since: Timestamp,
+    identity: IdentityRef,
+    registry: Registry,
+    regime: Regime,
 }
 
-/// Identities by the time they were last seen.
-#[derive(Debug, Clone, Copy)]
-struct Order {
-    newest: usize,
-    oldest: usize,
+/// What is known of an identity beside its record.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    label: Label,
+    /// Names the identity for as long as it is kept.
+    pub(crate) serial: u32,
+    /// When it was last seen, in seconds since 1970.
+    seen: u32,
+    names: Vec<u128>,
+    facts: Option<Box<Facts>>,
 }
 
-impl Order {
-    const EMPTY: Self = Self { newest: NONE, oldest: NONE };
+impl Slot {
+    /// How the identity is watched.
+    pub(crate) fn regime(&self) -> Regime {
+        self.facts.as_ref().map_or(Regime::Duplication, |facts| facts.regime)
+    }
+
+    /// Where the device is installed.
+    pub(crate) fn home(&self) -> Option<Home> {
+        self.facts.as_ref().and_then(|facts| facts.registry.home)
+    }
+
+    /// What its firmware may not be older than, at this time.
+    pub(crate) fn floor(&self, at: Timestamp) -> Option<&AntiRollbackFloor> {
+        let facts = self.facts.as_ref().filter(|facts| facts.since <= at)?;
+        facts.registry.anti_rollback_floor.as_ref()
+    }
+
+    /// Whom a finding is about.
+    pub(crate) fn subject(&self) -> Subject {
+        match &self.facts {
+            Some(facts) => Subject {
+                identity: facts.identity.clone(),
+                device: Some(facts.registry.device.clone()),
+                regime: facts.regime,
+                basis: facts
+                    .registry
+                    .assurance
+                    .as_ref()
+                    .map_or_else(|| "unregistered".to_owned(), |assurance| assurance.summary()),
+            },
+            None => Subject {
+                identity: self.label.identity(),
+                device: None,
+                regime: Regime::Duplication,
+                basis: "unregistered".to_owned(),
+            },
+        }
+    }
+
+    /// What the registry says, as a line of it: whom it is about, since when, and what.
+    pub(crate) fn registered(&self) -> Option<(&IdentityRef, Timestamp, &Registry)> {
+        self.facts.as_ref().map(|facts| (&facts.identity, facts.since, &facts.registry))
+    }
+
+    pub(crate) fn label(&self) -> IdentityRef {
+        self.label.identity()
+    }
+
+    pub(crate) fn names(&self) -> &[u128] {
+        &self.names
+    }
+
+    pub(crate) fn seen(&self) -> u32 {
+        self.seen
+    }
 }
 
-/// All identities.
+/// An identity as a snapshot holds it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) label: IdentityRef,
+    pub(crate) serial: u32,
+    pub(crate) seen: u32,
+    pub(crate) names: Vec<u128>,
+    pub(crate) facts: Option<(IdentityRef, Timestamp, Registry)>,
+    pub(crate) track: Track,
+}
+
+/// All identities of a partition.
 #[derive(Debug)]
 pub(crate) struct Inventory {
-    slots: Vec<Slot>,
-    free: Vec<usize>,
-    index: HashMap<NameKey, usize>,
-    /// Those that the registry does not know, and those that it knows.
-    orders: [Order; 2],
+    tracks: Vec<Track>,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u32>,
+    index: HashMap<u128, u32>,
     capacity: usize,
-    next_serial: u64,
+    next_serial: u32,
+    /// Where the search for one that goes begins.
+    hand: usize,
+}
+
+/// A name with its kind, in one number.
+fn key(name: &Name) -> u128 {
+    name.bits ^ (name.kind as u128) << 120
+}
+
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+fn index(at: u32) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
 }
 
 impl Inventory {
     pub(crate) fn new(capacity: u32) -> Self {
         Self {
+            tracks: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
             index: HashMap::new(),
-            orders: [Order::EMPTY; 2],
-            capacity: usize::try_from(capacity).unwrap_or(usize::MAX).max(1),
+            capacity: index(capacity).max(1),
             next_serial: 0,
+            hand: 0,
         }
     }
 
@@ -82,198 +171,300 @@ impl Inventory {
         self.slots.len() - self.free.len()
     }
 
-    /// The record of the identity, made where there is none, with the serial that names it. It counts as seen now.
-    ///
-    /// Names that one key or certificate alone can have decide. A common name decides where such names are new and
-    /// the registry gave it to a device, or where there are none; a client id only where there is nothing else,
-    /// because nobody may have checked it.
-    pub(crate) fn resolve(&mut self, identity: &IdentityRef) -> Option<(&mut Track, u64)> {
-        let names: Vec<NameKey> = identity.names().collect();
-        let slot = self.find(&names).unwrap_or_else(|| self.insert(identity));
-        let strong = names.iter().any(|name| name.kind.is_strong());
-        for name in names.iter().filter(|name| name.kind.is_strong() || !strong) {
-            self.index.entry(*name).or_insert_with(|| {
-                if let Some(slot) = self.slots.get_mut(slot) {
-                    remember_name(&mut slot.names, *name);
-                }
-                slot
-            });
-        }
-        self.touch(slot);
-        let slot = self.slots.get_mut(slot)?;
-        let serial = slot.serial;
-        slot.track.as_mut().map(|track| (track, serial))
+    fn slot(&self, at: u32) -> Option<&Slot> {
+        self.slots.get(index(at)).and_then(Option::as_ref)
     }
 
-    fn find(&mut self, names: &[NameKey]) -> Option<usize> {
-        let strong = || names.iter().filter(|name| name.kind.is_strong());
-        let hit = |name: &NameKey| self.index.get(name).copied();
-        let registered = |slot: &usize| self.slots.get(*slot).is_some_and(|slot| slot.registered);
-        if let Some(slot) = strong().filter_map(hit).find(registered) {
-            return Some(slot);
+    fn slot_mut(&mut self, at: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(index(at)).and_then(Option::as_mut)
+    }
+
+    /// The identity in a place, with its record.
+    pub(crate) fn at(&mut self, at: u32) -> Option<(&mut Track, &Slot)> {
+        let slot = self.slots.get(index(at)).and_then(Option::as_ref)?;
+        self.tracks.get_mut(index(at)).map(|track| (track, slot))
+    }
+
+    /// All identities.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Track, &Slot)> {
+        self.tracks.iter().zip(&self.slots).filter_map(|(track, slot)| Some((track, slot.as_ref()?)))
+    }
+
+    /// The place of the identity, made where there is none; `full` gives its names in full then. It counts as seen now.
+    ///
+    /// Names that one key or certificate alone can have decide. A common name decides where such names are new and the
+    /// registry gave it to a device, or where there are none; a client id only where there is nothing else, because
+    /// nobody may have checked it.
+    pub(crate) fn resolve(
+        &mut self,
+        names: &Names,
+        seen: i64,
+        full: impl FnOnce() -> IdentityRef,
+        gone: &mut Vec<u32>,
+    ) -> u32 {
+        // Nearly always the strongest name is known, and so are the others.
+        let mut strong = false;
+        let mut unknown = false;
+        let mut first = None;
+        for name in names.iter() {
+            strong |= name.kind.is_strong();
+            match self.index.get(&key(&name)) {
+                Some(at) if name.kind.is_strong() => first = first.or(Some(*at)),
+                Some(_) => {}
+                None => unknown |= name.kind.is_strong() || !strong,
+            }
         }
-        let own = strong().find_map(hit);
+        let known = first.filter(|at| !unknown && self.slot(*at).is_some_and(|slot| slot.facts.is_some()));
+        let at = match known {
+            Some(at) => at,
+            None => self.resolve_anew(names, strong, full, gone),
+        };
+        let now = u32::try_from((seen / 1_000).max(0)).unwrap_or(u32::MAX);
+        if let Some(slot) = self.slot_mut(at) {
+            slot.seen = slot.seen.max(now);
+        }
+        at
+    }
+
+    fn resolve_anew(
+        &mut self,
+        names: &Names,
+        strong: bool,
+        full: impl FnOnce() -> IdentityRef,
+        gone: &mut Vec<u32>,
+    ) -> u32 {
+        let at = match self.find(names, gone) {
+            Some(at) => at,
+            None => self.insert(Label::of(&full()), gone),
+        };
+        for name in names.iter().filter(|name| name.kind.is_strong() || !strong) {
+            let key = key(&name);
+            if !self.index.contains_key(&key) {
+                self.index.insert(key, at);
+                if let Some(dropped) = self.slot_mut(at).and_then(|slot| remember(&mut slot.names, key)) {
+                    self.index.remove(&dropped);
+                }
+            }
+        }
+        at
+    }
+
+    fn find(&mut self, names: &Names, gone: &mut Vec<u32>) -> Option<u32> {
+        let hit = |this: &Self, name: &Name| this.index.get(&key(name)).copied();
+        let registered = |this: &Self, at: u32| this.slot(at).is_some_and(|slot| slot.facts.is_some());
+        let strong = || names.iter().filter(|name| name.kind.is_strong());
+        if let Some(at) = strong().filter_map(|name| hit(self, &name)).find(|at| registered(self, *at)) {
+            return Some(at);
+        }
+        let own = strong().find_map(|name| hit(self, &name));
         if strong().next().is_some() {
             let common = names
                 .iter()
                 .filter(|name| name.kind == NameKind::CommonName)
-                .filter_map(hit)
-                .find(registered);
-            return match (common, own) {
-                (Some(device), Some(own)) => {
-                    self.merge(device, own);
-                    Some(device)
-                }
-                (device, own) => device.or(own),
-            };
+                .filter_map(|name| hit(self, &name))
+                .find(|at| registered(self, *at));
+            if let (Some(device), Some(own)) = (common, own) {
+                self.merge(device, own, gone);
+            }
+            return common.or(own);
         }
-        names.iter().filter_map(hit).find(registered).or_else(|| names.iter().find_map(hit))
+        let known = names.iter().filter_map(|name| hit(self, &name)).find(|at| registered(self, *at));
+        known.or_else(|| names.iter().find_map(|name| hit(self, &name)))
     }
 
     /// Learns a registry line: all its names belong to one device from now on. What was seen before under any of them,
-    /// and belongs to no other device, becomes part of it.
+    /// and belongs to no other device, becomes part of it. Absent fields keep what was said before; older lines change
+    /// nothing. Gives the findings that it closes: those about a device that is revoked or retired.
     pub(crate) fn learn(
         &mut self,
-        at: Timestamp,
+        time: Timestamp,
         identity: &IdentityRef,
         registry: &Registry,
+        cases: &mut HashMap<u32, Case>,
+        gone: &mut Vec<u32>,
     ) -> Vec<Finding> {
-        let names: Vec<NameKey> =
-            std::iter::once(identity).chain(&registry.aliases).flat_map(|i| i.names()).collect();
-        let hits: Vec<usize> = names.iter().filter_map(|name| self.index.get(name).copied()).collect();
-        let knows = |slot: &&usize| self.slots.get(**slot).is_some_and(|slot| slot.registered);
-        let first = names.first().and_then(|name| self.index.get(name)).copied();
-        let target = first
-            .or_else(|| hits.iter().find(knows).copied())
-            .or_else(|| hits.first().copied())
-            .unwrap_or_else(|| self.insert(identity));
+        let all = std::iter::once(identity).chain(&registry.aliases);
+        let keys: Vec<u128> = all.flat_map(IdentityRef::names).map(|name| key(&Name::from(name))).collect();
+        let hits: Vec<u32> = keys.iter().filter_map(|key| self.index.get(key).copied()).collect();
+        let knows = |at: &u32| self.slot(*at).is_some_and(|slot| slot.facts.is_some());
+        let first = keys.first().and_then(|key| self.index.get(key)).copied();
+        let known = first.or_else(|| hits.iter().copied().find(knows)).or_else(|| hits.first().copied());
+        let target = match known {
+            Some(at) => at,
+            None => self.insert(Label::of(identity), gone),
+        };
         for other in hits {
-            if other != target
-                && self.slots.get(other).is_some_and(|slot| !slot.registered && slot.track.is_some())
-            {
-                self.merge(target, other);
+            if other != target && self.slot(other).is_some_and(|slot| slot.facts.is_none()) {
+                self.merge_cases(target, other, cases);
+                self.merge(target, other, gone);
             }
         }
-        for name in names {
-            if let Some(before) = self.index.insert(name, target).filter(|before| *before != target)
-                && let Some(slot) = self.slots.get_mut(before)
+        for key in keys {
+            if let Some(before) = self.index.insert(key, target).filter(|before| *before != target)
+                && let Some(slot) = self.slot_mut(before)
             {
-                slot.names.retain(|known| *known != name);
+                slot.names.retain(|known| *known != key);
             }
-            if let Some(slot) = self.slots.get_mut(target)
-                && let Some(dropped) = remember_name(&mut slot.names, name)
-            {
+            if let Some(dropped) = self.slot_mut(target).and_then(|slot| remember(&mut slot.names, key)) {
                 self.index.remove(&dropped);
             }
         }
-        self.unlink(target);
-        if let Some(slot) = self.slots.get_mut(target) {
-            slot.registered = true;
+        let Some(slot) = self.slot_mut(target) else { return Vec::new() };
+        if !slot.learn(time, identity, registry) {
+            return Vec::new();
         }
-        self.link(target);
-        let track = self.slots.get_mut(target).and_then(|slot| slot.track.as_mut());
-        track.map_or_else(Vec::new, |track| track.learn(at, identity, registry))
+        let serial = slot.serial;
+        let over = slot.over().map(ToOwned::to_owned);
+        let (floor, home) = slot.facts.as_ref().map_or((false, false), |facts| {
+            (facts.registry.anti_rollback_floor.is_some(), facts.registry.home.is_some())
+        });
+        let Some(track) = self.tracks.get_mut(index(target)) else { return Vec::new() };
+        track.note_facts(floor, home);
+        match over {
+            Some(status) => {
+                track.clear_case();
+                let why = format!("the registry says that the identity is {status}");
+                let open = cases.remove(&serial).map_or_else(Vec::new, |case| case.open);
+                open.into_iter().map(|open| open.close(time, &why)).collect()
+            }
+            None => Vec::new(),
+        }
     }
 
-    fn insert(&mut self, identity: &IdentityRef) -> usize {
-        if self.len() >= self.capacity {
-            let [unknown, known] = self.orders;
-            let oldest = if unknown.oldest == NONE { known.oldest } else { unknown.oldest };
-            self.remove(oldest);
+    fn insert(&mut self, label: Label, gone: &mut Vec<u32>) -> u32 {
+        if self.len() >= self.capacity
+            && let Some(at) = self.goes()
+        {
+            self.remove(at, gone);
         }
         let serial = self.next_serial;
-        self.next_serial += 1;
-        let new = Slot {
-            track: Some(Track::new(identity.clone())),
-            serial,
-            names: Vec::new(),
-            registered: false,
-            newer: NONE,
-            older: NONE,
-        };
-        let at = match self.free.pop() {
-            Some(at) => at,
-            None => self.slots.len(),
-        };
-        match self.slots.get_mut(at) {
-            Some(slot) => *slot = new,
-            None => self.slots.push(new),
-        }
-        self.link(at);
-        at
+        self.next_serial = self.next_serial.wrapping_add(1);
+        let slot = Slot { label, serial, seen: 0, names: Vec::new(), facts: None };
+        self.put(slot, Track::new())
     }
 
-    fn remove(&mut self, at: usize) -> Option<Track> {
-        self.unlink(at);
-        let slot = self.slots.get_mut(at)?;
-        for name in slot.names.drain(..) {
-            self.index.remove(&name);
+    fn put(&mut self, slot: Slot, track: Track) -> u32 {
+        match self.free.pop() {
+            Some(at) => {
+                if let (Some(old), Some(record)) =
+                    (self.slots.get_mut(index(at)), self.tracks.get_mut(index(at)))
+                {
+                    (*old, *record) = (Some(slot), track);
+                }
+                at
+            }
+            None => {
+                self.slots.push(Some(slot));
+                self.tracks.push(track);
+                place(self.slots.len() - 1)
+            }
         }
-        let track = slot.track.take()?;
+    }
+
+    /// The place of the one that goes: of the next few, one that the registry does not know, and the least recently seen.
+    /// Where all of these are known, the search goes on once around for one that is not.
+    fn goes(&mut self) -> Option<u32> {
+        let total = self.slots.len();
+        let mut best: Option<(bool, u32, usize)> = None;
+        for step in 0..total {
+            let at = (self.hand + step) % total.max(1);
+            if let Some(slot) = self.slots.get(at).and_then(Option::as_ref) {
+                let candidate = (slot.facts.is_some(), slot.seen, at);
+                best = Some(best.map_or(candidate, |best| best.min(candidate)));
+            }
+            if step + 1 >= CANDIDATES && best.is_some_and(|(registered, ..)| !registered) {
+                break;
+            }
+        }
+        let (.., at) = best?;
+        self.hand = (at + 1) % total.max(1);
+        Some(place(at))
+    }
+
+    fn remove(&mut self, at: u32, gone: &mut Vec<u32>) -> Option<Track> {
+        let slot = self.slots.get_mut(index(at))?.take()?;
+        for name in &slot.names {
+            self.index.remove(name);
+        }
         self.free.push(at);
-        Some(track)
+        gone.push(slot.serial);
+        self.tracks.get(index(at)).copied()
     }
 
-    fn merge(&mut self, into: usize, from: usize) {
-        let names = self.slots.get(from).map(|slot| slot.names.clone()).unwrap_or_default();
-        let Some(track) = self.remove(from) else { return };
-        let Some(target) = self.slots.get_mut(into) else { return };
+    fn merge_cases(&mut self, into: u32, from: u32, cases: &mut HashMap<u32, Case>) {
+        let (Some(to), Some(old)) = (self.slot(into), self.slot(from)) else { return };
+        let (to, old) = (to.serial, old.serial);
+        let Some(case) = cases.remove(&old) else { return };
+        let known = cases.entry(to).or_default();
+        for open in case.open {
+            if !known.open.iter().any(|other| other.kind() == open.kind()) {
+                known.open.push(open);
+            }
+        }
+    }
+
+    fn merge(&mut self, into: u32, from: u32, gone: &mut Vec<u32>) {
+        let Some(old) = self.slot(from) else { return };
+        let (names, seen) = (old.names.clone(), old.seen);
+        let Some(track) = self.remove(from, gone) else { return };
         for name in names {
             self.index.insert(name, into);
-            if let Some(dropped) = remember_name(&mut target.names, name) {
+            if let Some(dropped) = self.slot_mut(into).and_then(|slot| remember(&mut slot.names, name)) {
                 self.index.remove(&dropped);
             }
         }
-        if let Some(target) = &mut target.track {
-            target.absorb(track);
+        if let Some(slot) = self.slot_mut(into) {
+            slot.seen = slot.seen.max(seen);
+        }
+        if let Some(target) = self.tracks.get_mut(index(into)) {
+            target.absorb(&track);
         }
     }
 
-    fn touch(&mut self, at: usize) {
-        self.unlink(at);
-        self.link(at);
+    /// Takes an identity back from a snapshot.
+    pub(crate) fn restore(&mut self, kept: Kept) {
+        let Kept { label, serial, seen, names, facts, track } = kept;
+        let mut slot = Slot { label: Label::of(&label), serial, seen, names, facts: None };
+        if let Some((identity, since, registry)) = facts {
+            slot.learn(since, &identity, &registry);
+        }
+        let names = slot.names.clone();
+        let at = self.put(slot, track);
+        for name in names {
+            self.index.insert(name, at);
+        }
+        self.next_serial = self.next_serial.max(serial.wrapping_add(1));
+    }
+}
+
+impl Slot {
+    /// Notes what the registry says; false when it is older than what is known.
+    fn learn(&mut self, since: Timestamp, identity: &IdentityRef, new: &Registry) -> bool {
+        if self.facts.as_ref().is_some_and(|facts| since < facts.since) {
+            return false;
+        }
+        let mut registry = Registry { aliases: Vec::new(), ..new.clone() };
+        if let Some(old) = self.facts.take() {
+            registry.device_type = registry.device_type.or(old.registry.device_type);
+            registry.assurance = registry.assurance.or(old.registry.assurance);
+            registry.home = registry.home.or(old.registry.home);
+            registry.anti_rollback_floor = registry.anti_rollback_floor.or(old.registry.anti_rollback_floor);
+            registry.status = registry.status.or(old.registry.status);
+        }
+        let regime = registry.assurance.as_ref().map_or(Regime::Duplication, |assurance| assurance.regime());
+        self.facts = Some(Box::new(Facts { since, identity: identity.clone(), registry, regime }));
+        true
     }
 
-    fn order(&mut self, at: usize) -> Option<&mut Order> {
-        let registered = self.slots.get(at)?.registered;
-        self.orders.get_mut(usize::from(registered))
-    }
-
-    fn link(&mut self, at: usize) {
-        let Some(order) = self.order(at) else { return };
-        let before = std::mem::replace(&mut order.newest, at);
-        if before == NONE {
-            order.oldest = at;
-        }
-        if let Some(slot) = self.slots.get_mut(before) {
-            slot.newer = at;
-        }
-        if let Some(slot) = self.slots.get_mut(at) {
-            (slot.newer, slot.older) = (NONE, before);
-        }
-    }
-
-    fn unlink(&mut self, at: usize) {
-        let Some((newer, older)) = self.slots.get(at).map(|slot| (slot.newer, slot.older)) else { return };
-        if let Some(order) = self.order(at) {
-            if order.newest == at {
-                order.newest = older;
-            }
-            if order.oldest == at {
-                order.oldest = newer;
-            }
-        }
-        if let Some(slot) = self.slots.get_mut(newer) {
-            slot.older = older;
-        }
-        if let Some(slot) = self.slots.get_mut(older) {
-            slot.newer = newer;
-        }
+    /// The status that ends a device's findings.
+    fn over(&self) -> Option<&str> {
+        let status = self.facts.as_ref().and_then(|facts| facts.registry.status.as_deref());
+        status.filter(|status| matches!(*status, "revoked" | "retired"))
     }
 }
 
 /// Adds a name, and gives the one that had to go for it.
-fn remember_name(names: &mut Vec<NameKey>, name: NameKey) -> Option<NameKey> {
+fn remember(names: &mut Vec<u128>, name: u128) -> Option<u128> {
     if names.contains(&name) {
         return None;
     }

@@ -32,18 +32,20 @@
 pub mod adapters;
 pub mod replay;
 
+mod branch;
+mod claims;
 mod continuity;
 mod engine;
 mod inventory;
 mod network;
-#[expect(dead_code, unused_imports, reason = "the engine takes observations from its next form on")]
 mod observation;
 mod remember;
 mod report;
 mod settings;
 mod track;
 mod version;
+mod words;
 
 pub use engine::{Counts, Engine};
-pub use inventory::TRACK_BYTES_MAX;
 pub use settings::Settings;
+pub use track::TRACK_BYTES;

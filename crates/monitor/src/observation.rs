@@ -28,22 +28,24 @@ pub(crate) use texts::{TextCache, TextHash, Texts, hash64};
 pub(crate) struct Name {
     /// Which name.
     pub(crate) kind: NameKind,
-    /// The first 16 bytes of its digest, big-endian.
+    /// Its digest, folded.
     pub(crate) bits: u128,
 }
 
 impl From<NameKey> for Name {
     fn from(key: NameKey) -> Self {
-        Self { kind: key.kind, bits: first_bits(&key.digest) }
+        Self { kind: key.kind, bits: folded(&key.digest) }
     }
 }
 
-/// The first 16 bytes of a digest, big-endian. A shorter input counts as followed by zeros.
-fn first_bits(digest: &[u8]) -> u128 {
-    match digest.first_chunk::<16>() {
-        Some(bytes) => u128::from_be_bytes(*bytes),
-        None => digest.iter().fold(0, |bits, &byte| bits << 8 | u128::from(byte)),
-    }
+/// A digest folded into 16 bytes: its two halves, exclusive or. A shorter input counts as followed by zeros. Folded and
+/// not cut, because sources that number their devices write digests that differ at the end alone.
+fn folded(digest: &[u8]) -> u128 {
+    digest.chunks(16).fold(0, |bits, half| {
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(half).for_each(|(to, from)| *to = *from);
+        bits ^ u128::from_be_bytes(bytes)
+    })
 }
 
 /// The kinds of names, strongest first: the order of [`IdentityRef::names`].
@@ -438,6 +440,12 @@ pub(crate) enum Item {
 }
 
 impl Item {
+    /// The key under which a second delivery of the same registry line is recognised.
+    pub(crate) fn registry_key(event: &Event, raw: RawDigest) -> u64 {
+        let id = event.event_id.as_deref().map(str::as_bytes);
+        event_key(TextHash::of(event.source.as_bytes()), id, &raw)
+    }
+
     /// What an event holds.
     pub(crate) fn of(event: Event, raw: RawDigest, texts: &mut TextCache) -> Self {
         match Observation::of(&event, raw, texts) {

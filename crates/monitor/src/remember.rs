@@ -1,13 +1,12 @@
 //! A bounded memory of what was seen: two generations, the older of which is forgotten as a whole.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use hashbrown::HashMap;
 
 /// Remembers at least the last half of `capacity` keys, and at most `capacity` of them.
 #[derive(Debug)]
 pub(crate) struct Remembered<V> {
-    young: HashMap<u128, V>,
-    old: HashMap<u128, V>,
+    young: HashMap<u64, V>,
+    old: HashMap<u64, V>,
     half: usize,
 }
 
@@ -17,29 +16,43 @@ impl<V: Copy> Remembered<V> {
         Self { young: HashMap::new(), old: HashMap::new(), half }
     }
 
-    /// The value that was first kept under the key; keeps this one where there was none.
-    pub(crate) fn first_or_insert(&mut self, key: u128, value: V) -> Option<V> {
-        if let Some(first) = self.young.get(&key).or_else(|| self.old.get(&key)) {
-            return Some(*first);
-        }
+    /// The value that is kept under the key.
+    pub(crate) fn find(&self, key: u64) -> Option<V> {
+        self.young.get(&key).or_else(|| self.old.get(&key)).copied()
+    }
+
+    /// Keeps a value, in place of the one before.
+    pub(crate) fn insert(&mut self, key: u64, value: V) {
         if self.young.len() >= self.half {
-            self.old = std::mem::take(&mut self.young);
+            // The table of the generation that is forgotten serves the next one.
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
         }
         self.young.insert(key, value);
-        None
     }
-}
 
-/// A 64-bit hash for comparison inside this process; it never leaves it.
-pub(crate) fn hash64(value: impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
+    /// The value that was first kept under the key; keeps this one where there was none.
+    pub(crate) fn first_or_insert(&mut self, key: u64, value: V) -> Option<V> {
+        let found = self.find(key);
+        if found.is_none() {
+            self.insert(key, value);
+        }
+        found
+    }
 
-/// Two independent 64-bit hashes, where a chance collision would hide an event.
-pub(crate) fn hash128(value: impl Hash) -> u128 {
-    u128::from(hash64((0u8, &value))) << 64 | u128::from(hash64((1u8, &value)))
+    /// Both generations, each in ascending order of keys, for a snapshot: the older first.
+    pub(crate) fn generations(&self) -> [Vec<(u64, V)>; 2] {
+        [&self.old, &self.young].map(|table| {
+            let mut entries: Vec<(u64, V)> = table.iter().map(|(key, value)| (*key, *value)).collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            entries
+        })
+    }
+
+    /// Takes the generations of a snapshot.
+    pub(crate) fn restore(capacity: u32, [old, young]: [Vec<(u64, V)>; 2]) -> Self {
+        Self { old: old.into_iter().collect(), young: young.into_iter().collect(), ..Self::new(capacity) }
+    }
 }
 
 #[cfg(test)]
@@ -57,5 +70,14 @@ mod tests {
             }
         }
         assert_eq!(memory.first_or_insert(0, 7), None, "forgotten");
+    }
+
+    #[test]
+    fn comes_back_from_its_generations() {
+        let mut memory = Remembered::new(8);
+        (0..7).for_each(|key| memory.insert(key, key));
+        let again = Remembered::restore(8, memory.generations());
+        assert_eq!(again.generations(), memory.generations());
+        assert_eq!(again.find(6), Some(6));
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct Claim {
 }
 
 /// How much a claim knows of the instances.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Depth {
     /// Only where they connected from.
     Network,
@@ -49,16 +49,16 @@ pub(crate) enum Depth {
 
 /// Whom a finding is about.
 #[derive(Debug)]
-pub(crate) struct Subject<'a> {
-    pub(crate) identity: &'a IdentityRef,
-    pub(crate) device: Option<&'a str>,
+pub(crate) struct Subject {
+    pub(crate) identity: IdentityRef,
+    pub(crate) device: Option<String>,
     pub(crate) regime: Regime,
     pub(crate) basis: String,
 }
 
-impl Subject<'_> {
+impl Subject {
     fn name(&self) -> String {
-        match self.device {
+        match &self.device {
             Some(device) => format!("{device} ({})", self.identity.label()),
             None => format!("The identity with {}", self.identity.label()),
         }
@@ -66,7 +66,7 @@ impl Subject<'_> {
 }
 
 /// A finding that may still grow.
-#[derive(Debug)]
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Open {
     finding: Finding,
     signs: u64,
@@ -87,7 +87,7 @@ impl Open {
 
     /// Opens a finding; `None` when the claim is too weak to be one.
     pub(crate) fn begin(
-        subject: &Subject<'_>,
+        subject: &Subject,
         claim: Claim,
         detected: Timestamp,
         event: EventRef,
@@ -97,7 +97,7 @@ impl Open {
         let (first_event, began) = &claim.began;
         let finding = Finding {
             schema: Schema,
-            id: FindingId::derive(subject.identity, claim.kind, rule, began.sha256),
+            id: FindingId::derive(&subject.identity, claim.kind, rule, began.sha256),
             revision: 0,
             identity: subject.identity.clone(),
             device: None,
@@ -128,7 +128,7 @@ impl Open {
     /// doubled since it was last written, so that a flood of signs does not become a flood of findings.
     pub(crate) fn grow(
         &mut self,
-        subject: &Subject<'_>,
+        subject: &Subject,
         claim: Claim,
         detected: Timestamp,
         event: EventRef,
@@ -168,7 +168,7 @@ impl Open {
         let finding = &mut self.finding;
         finding.revision += 1;
         finding.detected = detected;
-        finding.device = subject.device.map(ToOwned::to_owned);
+        finding.device.clone_from(&subject.device);
         finding.regime = subject.regime;
         finding.regime_basis.clone_from(&subject.basis);
         finding.events = self.first.iter().chain(&self.latest).cloned().collect();
@@ -260,7 +260,7 @@ fn action(finding: &Finding) -> Action {
     }
 }
 
-fn says(subject: &Subject<'_>, finding: &Finding, seen: &str, signs: u64) -> String {
+fn says(subject: &Subject, finding: &Finding, seen: &str, signs: u64) -> String {
     let regime = match subject.regime {
         Regime::Duplication if subject.basis == "unregistered" => {
             "Nothing is registered about where its key lives, so it is watched as a key that can be copied."

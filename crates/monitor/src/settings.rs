@@ -21,11 +21,20 @@ pub struct Settings {
     /// Seconds for which an old connection may go on after a new one was opened from another network, without counting
     /// as a return. Default 60: make before break, half-open connections.
     pub handover_grace_s: u32,
-    /// How many identities are kept. Default 1 000 000. Beyond it the least recently seen goes; those that the registry
-    /// does not know go first. 0 counts as 1. Memory: at most [`crate::TRACK_BYTES_MAX`] for each.
+    /// Seconds for which an event is held back so that others which happened before it can still arrive; then it is
+    /// observed, in the order of time. Default 120. What arrives later than that is observed as a late event. 0 holds
+    /// nothing back.
+    pub watermark_s: u32,
+    /// Seconds by which a source may be behind the others before the others stop waiting for it. Default 900.
+    pub source_idle_s: u32,
+    /// How many events are held back at most. Default 4 000 000. Beyond it the earliest are observed before their time.
+    /// Memory: about 400 bytes for each.
+    pub max_held_back: u32,
+    /// How many identities are kept. Default 1 000 000. Beyond it one of the least recently seen goes; those that the
+    /// registry does not know go first. 0 counts as 1. Memory: [`crate::TRACK_BYTES`] for each, and its names.
     pub max_identities: u32,
-    /// How many events are remembered to recognise duplicates, and how many messages to recognise replays. Default
-    /// 1 000 000 each. Memory: about 100 bytes for each.
+    /// How many events are remembered to recognise duplicates; likewise messages to recognise replays, used tokens,
+    /// open connections and beginnings of instances. Default 4 000 000 each. Memory: 16 to 64 bytes for each.
     pub remembered_events: u32,
 }
 
@@ -37,13 +46,16 @@ impl Default for Settings {
             clock_tolerance_s: 120,
             retry_window_s: 60,
             handover_grace_s: 60,
+            watermark_s: 120,
+            source_idle_s: 900,
+            max_held_back: 4_000_000,
             max_identities: 1_000_000,
-            remembered_events: 1_000_000,
+            remembered_events: 4_000_000,
         }
     }
 }
 
-/// The settings in milliseconds, as the detectors count.
+/// The settings in seconds, as the detectors count.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) alternation_window: i64,
@@ -55,13 +67,12 @@ pub(crate) struct Limits {
 
 impl From<&Settings> for Limits {
     fn from(settings: &Settings) -> Self {
-        let ms = |seconds: u32| i64::from(seconds) * 1_000;
         Self {
-            alternation_window: ms(settings.alternation_window_s),
-            boot_tolerance: ms(settings.boot_tolerance_s),
-            clock_tolerance: ms(settings.clock_tolerance_s),
-            retry_window: ms(settings.retry_window_s),
-            handover_grace: ms(settings.handover_grace_s),
+            alternation_window: settings.alternation_window_s.into(),
+            boot_tolerance: settings.boot_tolerance_s.into(),
+            clock_tolerance: settings.clock_tolerance_s.into(),
+            retry_window: settings.retry_window_s.into(),
+            handover_grace: settings.handover_grace_s.into(),
         }
     }
 }

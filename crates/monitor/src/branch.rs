@@ -1,0 +1,419 @@
+//! One sequence that a single device can have produced: one boot, one run of the counter, one chain of tokens.
+//!
+//! A branch is a fixed record without heap, because a million identities have three each. Moments are whole seconds
+//! since 1970 in 32 bits (until 2106); 0 stands for none.
+
+use std::cmp::Ordering;
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::settings::Limits;
+
+/// A 32-bit counter of milliseconds wraps after this many seconds (49.7 days).
+const UPTIME_WRAP: i64 = (1 << 32) / 1_000;
+/// Counters behind the highest that are known one by one, as in the replay window of RFC 9147 §4.5.1.
+const COUNTER_WINDOW: u64 = 16;
+/// A sequence that goes on elsewhere may have lost this many lines, the next one counted.
+pub(crate) const LOST_LINES: u64 = 3;
+/// A message of another source may arrive behind this many later ones.
+const OVERTAKEN_LINES: u64 = 8;
+/// Stands for "no counter"; a device whose counter stands at the very end of its range has none.
+const NO_COUNTER: u64 = u64::MAX;
+
+/// What one message says about the instance that made it. Moments and lengths in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sample {
+    pub(crate) time: i64,
+    pub(crate) uptime: Option<i64>,
+    pub(crate) counter: Option<u64>,
+    pub(crate) boot_count: Option<u64>,
+    /// Hash of the boot's random id; 0 is none.
+    pub(crate) boot_id: u16,
+    /// Hash of the token that was presented; 0 is none.
+    pub(crate) token: u32,
+    /// Hash of the token that was issued; 0 is none.
+    pub(crate) issued: u32,
+    /// Place of its network in the identity's table.
+    pub(crate) network: Option<u8>,
+    /// Number of its firmware; 0 is none.
+    pub(crate) firmware: u16,
+    /// Number of its TLS stack; 0 is none.
+    pub(crate) stack: u16,
+    /// Number of the source that saw it.
+    pub(crate) source: u16,
+}
+
+impl Sample {
+    /// When the instance booted, if the message was not kept back.
+    pub(crate) fn epoch(&self) -> Option<i64> {
+        self.uptime.map(|uptime| self.time.saturating_sub(uptime))
+    }
+
+    /// Whether it says anything by which instances can be told apart.
+    pub(crate) fn places(&self) -> bool {
+        self.uptime.is_some()
+            || self.counter.is_some()
+            || self.boot_count.is_some()
+            || self.boot_id != 0
+            || self.token != 0
+    }
+}
+
+/// A moment or a number in 32 bits; what does not fit stands at the end of the range. 0 is kept for none.
+fn narrow(value: i64) -> u32 {
+    u32::try_from(value.clamp(1, i64::from(u32::MAX))).unwrap_or(u32::MAX)
+}
+
+fn wide(value: u32) -> Option<i64> {
+    (value != 0).then_some(i64::from(value))
+}
+
+/// Where a counter stands against those of a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// One of the two has none.
+    Absent,
+    /// Ahead by this many.
+    Ahead(u64),
+    /// The newest again.
+    Newest,
+    /// Behind, and not seen yet: it was overtaken on its way.
+    Overtaken,
+    /// Behind, and used up.
+    Used,
+}
+
+/// How a branch began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Birth {
+    /// It is the first of the identity.
+    First = 0,
+    /// A later boot than that of the branch before.
+    Reboot = 1,
+    /// An earlier boot, which nobody knew.
+    EarlierBoot = 2,
+    /// The counter went back within one boot.
+    CounterBack = 3,
+    /// A token was presented that had been used up or replaced.
+    TokenFork = 4,
+}
+
+/// Which boot a message comes from, seen from a branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Boot {
+    Same,
+    Later,
+    Earlier,
+    Unknown,
+}
+
+/// One sequence that a single device can have produced.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub(crate) struct Branch {
+    counter: u64,
+    epoch: u32,
+    first: u32,
+    last: u32,
+    /// From the first counter to the highest.
+    span: u32,
+    /// The token that was issued last.
+    pub(crate) newest: u32,
+    /// The token that was presented for it.
+    pub(crate) previous: u32,
+    /// Number of the boot, plus one.
+    boot_count: u32,
+    /// Seconds by which the latest message had been kept back.
+    kept_back: u16,
+    /// Bit n stands for `counter - n`.
+    seen: u16,
+    boot_id: u16,
+    pub(crate) firmware: u16,
+    pub(crate) stack: u16,
+    /// The one source that saw it; 0 when there are several.
+    source: u16,
+    sightings: u16,
+    /// Tokens exchanged, up to 255.
+    pub(crate) generation: u8,
+    pub(crate) id: u8,
+    /// Branches of one instance are known to be one device, however their boots look.
+    pub(crate) instance: u8,
+    birth: u8,
+    /// Places in the identity's table of networks, a bit each.
+    pub(crate) networks: u8,
+    /// How often the branch before it had been seen when it began, up to 255.
+    pub(crate) history: u8,
+}
+
+/// Set in `birth` when another branch took over in good order.
+const ENDED: u8 = 0x80;
+
+impl Branch {
+    pub(crate) fn start(id: u8, sample: &Sample, birth: Birth, history: u16) -> Self {
+        let at = narrow(sample.time);
+        let mut branch = Self {
+            counter: sample.counter.unwrap_or(NO_COUNTER),
+            epoch: sample.epoch().map_or(0, narrow),
+            first: at,
+            last: at,
+            span: 0,
+            newest: 0,
+            previous: 0,
+            boot_count: sample.boot_count.map_or(0, boot_number),
+            kept_back: 0,
+            seen: 1,
+            boot_id: sample.boot_id,
+            firmware: 0,
+            stack: 0,
+            source: sample.source,
+            sightings: 0,
+            generation: 0,
+            id,
+            instance: id,
+            birth: birth as u8,
+            networks: 0,
+            history: u8::try_from(history).unwrap_or(u8::MAX),
+        };
+        branch.note(sample);
+        branch
+    }
+
+    pub(crate) fn birth(&self) -> Birth {
+        match self.birth & !ENDED {
+            0 => Birth::First,
+            1 => Birth::Reboot,
+            2 => Birth::EarlierBoot,
+            3 => Birth::CounterBack,
+            _ => Birth::TokenFork,
+        }
+    }
+
+    /// Another branch took over in good order, as after a reboot.
+    pub(crate) fn end(&mut self) {
+        self.birth |= ENDED;
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.birth & ENDED != 0
+    }
+
+    pub(crate) fn epoch(&self) -> Option<i64> {
+        wide(self.epoch)
+    }
+
+    pub(crate) fn first(&self) -> i64 {
+        i64::from(self.first)
+    }
+
+    pub(crate) fn last(&self) -> i64 {
+        i64::from(self.last)
+    }
+
+    /// When its latest message was made.
+    pub(crate) fn made(&self) -> i64 {
+        self.last() - i64::from(self.kept_back)
+    }
+
+    pub(crate) fn sightings(&self) -> u16 {
+        self.sightings
+    }
+
+    pub(crate) fn counter_last(&self) -> Option<u64> {
+        (self.counter != NO_COUNTER).then_some(self.counter)
+    }
+
+    pub(crate) fn counter_first(&self) -> Option<u64> {
+        (self.counter != NO_COUNTER && self.span != u32::MAX)
+            .then(|| self.counter.saturating_sub(u64::from(self.span)))
+    }
+
+    pub(crate) fn boot_number(&self) -> Option<u64> {
+        self.boot_count.checked_sub(1).map(u64::from)
+    }
+
+    pub(crate) fn boot_id(&self) -> Option<u16> {
+        (self.boot_id != 0).then_some(self.boot_id)
+    }
+
+    pub(crate) fn source(&self) -> Option<u16> {
+        (self.source != 0).then_some(self.source)
+    }
+
+    /// The difference of the boots, after taking out a wrap of uptime in the direction that time allows.
+    fn epoch_shift(&self, sample: &Sample, limits: &Limits) -> Option<(i64, i64)> {
+        let shift = sample.epoch()? - self.epoch()?;
+        let wrap = if sample.time >= self.last() { UPTIME_WRAP } else { -UPTIME_WRAP };
+        let wrapped = shift - wrap;
+        Some(if wrapped.abs() <= limits.boot_tolerance { (wrapped, wrap) } else { (shift, 0) })
+    }
+
+    pub(crate) fn boot(&self, sample: &Sample, limits: &Limits) -> Boot {
+        let epoch = self.epoch_shift(sample, limits).map(|(shift, _)| {
+            if shift.abs() <= limits.boot_tolerance {
+                Boot::Same
+            } else if shift > 0 {
+                Boot::Later
+            } else {
+                Boot::Earlier
+            }
+        });
+        let count = (self.boot_count != 0).then_some(self.boot_count).zip(sample.boot_count).map(
+            |(ours, theirs)| match boot_number(theirs).cmp(&ours) {
+                Ordering::Less => Boot::Earlier,
+                Ordering::Equal => Boot::Same,
+                Ordering::Greater => Boot::Later,
+            },
+        );
+        let id = (self.boot_id != 0 && sample.boot_id != 0).then(|| {
+            if self.boot_id == sample.boot_id {
+                Boot::Same
+            } else if sample.time >= self.last() {
+                Boot::Later
+            } else {
+                Boot::Earlier
+            }
+        });
+        // The clock decides first; a boot within its tolerance is told by the boot's number, then by its random id.
+        [epoch, count, id]
+            .into_iter()
+            .flatten()
+            .fold(None, |told, next| match told {
+                None | Some(Boot::Same) => Some(next),
+                other => other,
+            })
+            .unwrap_or(Boot::Unknown)
+    }
+
+    pub(crate) fn count(&self, sample: &Sample) -> Count {
+        let (Some(last), Some(counter)) = (self.counter_last(), sample.counter) else { return Count::Absent };
+        match counter.cmp(&last) {
+            Ordering::Greater => Count::Ahead(counter - last),
+            Ordering::Equal => Count::Newest,
+            Ordering::Less => {
+                let back = last - counter;
+                let unseen = back < COUNTER_WINDOW && self.seen >> back & 1 == 0;
+                if back < u64::from(self.span) && unseen { Count::Overtaken } else { Count::Used }
+            }
+        }
+    }
+
+    fn mark(&mut self, counter: u64) {
+        let Some(last) = self.counter_last() else {
+            (self.counter, self.span, self.seen) = (counter, 0, 1);
+            return;
+        };
+        if counter > last {
+            let step = counter - last;
+            self.seen = if step < COUNTER_WINDOW { self.seen << step | 1 } else { 1 };
+            self.span = self.span.saturating_add(u32::try_from(step).unwrap_or(u32::MAX));
+            self.counter = counter;
+        } else if last - counter < COUNTER_WINDOW {
+            self.seen |= 1 << (last - counter);
+        }
+    }
+
+    /// Adds what a message says of its network and, unless it was overtaken by a later one, of firmware and TLS.
+    fn note(&mut self, sample: &Sample) {
+        self.sightings = self.sightings.saturating_add(1);
+        if let Some(network) = sample.network {
+            self.networks |= 1 << network;
+        }
+        if sample.time >= self.last() {
+            for (ours, theirs) in [(&mut self.firmware, sample.firmware), (&mut self.stack, sample.stack)] {
+                if theirs != 0 {
+                    *ours = theirs;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn advance(&mut self, sample: &Sample, limits: &Limits) {
+        match (self.epoch(), self.epoch_shift(sample, limits)) {
+            (None, _) => self.epoch = sample.epoch().map_or(0, narrow),
+            (Some(epoch), Some((shift, wrap))) if shift.abs() <= limits.boot_tolerance => {
+                // A message is kept back or it is not, so the earliest estimate is the best one; the device's crystal
+                // may still move it by up to 200 ppm.
+                let drift = ((sample.time - self.last()).max(0) + 4_999) / 5_000;
+                self.epoch = narrow(epoch + shift.min(drift) + wrap.max(0));
+            }
+            _ => {}
+        }
+        if self.boot_count == 0 {
+            self.boot_count = sample.boot_count.map_or(0, boot_number);
+        }
+        if self.boot_id == 0 {
+            self.boot_id = sample.boot_id;
+        }
+        if let Some(counter) = sample.counter {
+            self.mark(counter);
+        }
+        let made = match (self.epoch(), sample.uptime) {
+            (Some(epoch), Some(uptime)) => (epoch + uptime).min(sample.time),
+            _ => sample.time,
+        };
+        let made = made.max(self.made());
+        if self.source != sample.source {
+            self.source = 0;
+        }
+        self.note(sample);
+        let at = narrow(sample.time);
+        self.first = self.first.min(at);
+        self.last = self.last.max(at);
+        self.kept_back = u16::try_from(self.last() - made).unwrap_or(u16::MAX);
+    }
+
+    /// Whether a message of another source was made shortly before this branch began, as its counter says, whatever
+    /// the clock of that source says.
+    pub(crate) fn overtook(&self, sample: &Sample) -> bool {
+        let elsewhere = self.source().is_some_and(|source| source != sample.source);
+        let before =
+            self.counter_first().zip(sample.counter).and_then(|(first, counter)| first.checked_sub(counter));
+        elsewhere && before.is_some_and(|before| (1..=OVERTAKEN_LINES).contains(&before))
+    }
+
+    /// Whether the two are told apart by when they booted.
+    pub(crate) fn booted_apart(&self, other: &Self, limits: &Limits) -> bool {
+        self.epoch().zip(other.epoch()).is_some_and(|(a, b)| (a - b).abs() > limits.boot_tolerance)
+    }
+
+    /// By how many seconds this branch outlived the boot of a younger one, beyond all tolerance.
+    pub(crate) fn outlived(&self, younger: &Self, limits: &Limits) -> Option<i64> {
+        let (ours, theirs) = (self.epoch()?, younger.epoch()?);
+        let one_clock = self.source().is_some() && self.source == younger.source;
+        // One message alone may have been kept back, and a boot that nobody knew before has to say so twice.
+        let margin = match (self.sightings, self.birth()) {
+            (1, Birth::EarlierBoot) => return None,
+            (1, _) => limits.clock_tolerance.max(limits.boot_tolerance),
+            _ if one_clock => limits.clock_tolerance / 4,
+            _ => limits.clock_tolerance,
+        };
+        let overlap = self.made() - theirs;
+        (ours < theirs && overlap > margin).then_some(overlap)
+    }
+
+    /// Whether the counters of the two can be one sequence: the later one began above all that the other had used.
+    pub(crate) fn one_sequence(&self, other: &Self) -> bool {
+        let (a, b) = if self.first <= other.first { (self, other) } else { (other, self) };
+        let (Some(a_first), Some(a_last), Some(b_first), Some(b_last)) =
+            (a.counter_first(), a.counter_last(), b.counter_first(), b.counter_last())
+        else {
+            return true;
+        };
+        if b_first > a_last || a_first > b_last {
+            return true;
+        }
+        // The older may have gone on above; what counts is that none was used twice, as far as the windows reach.
+        let (high, low) = if a_last >= b_last { (a, b) } else { (b, a) };
+        let step = a_last.abs_diff(b_last);
+        step < COUNTER_WINDOW && (high.seen >> step) & low.seen == 0 && b_first > a_first
+    }
+
+    /// Takes over the numbers that the identity's table of networks gave up.
+    pub(crate) fn forget_network(&mut self, place: u8) {
+        self.networks &= !(1 << place);
+    }
+}
+
+fn boot_number(count: u64) -> u32 {
+    u32::try_from(count.saturating_add(1)).unwrap_or(u32::MAX)
+}
