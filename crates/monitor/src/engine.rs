@@ -1,10 +1,10 @@
 //! The state of all identities, and what one event does to it.
 
-use touchmark_identity::event::{Event, RawDigest};
+use touchmark_identity::event::{Event, EventBody, IdentityRef, RawDigest};
 use touchmark_identity::finding::Finding;
 
 use crate::inventory::Inventory;
-use crate::observation::{Item, Observation, TextCache, Texts};
+use crate::observation::{Item, Names, Observation, TextCache, Texts};
 use crate::remember::Remembered;
 use crate::settings::{Limits, Settings};
 use crate::track::Shared;
@@ -69,15 +69,23 @@ impl Engine {
         let mut out = Vec::new();
         match Observation::of(event, raw, &mut self.texts) {
             Some(seen) => {
-                self.observe_seen(&seen, || event.identity.clone(), &mut out);
+                self.observe_seen(&seen, |_| Some(event.identity.clone()), &mut out);
             }
-            None => {
-                if self.is_new(Item::registry_key(event, raw)) {
-                    self.learn(event, &mut out);
-                }
-            }
+            None => self.observe_registry(event, Item::registry_key(event, raw), &mut out),
         }
         out
+    }
+
+    /// As [`Engine::observe`], of a registry line with the key under which a second delivery is recognised.
+    pub(crate) fn observe_registry(&mut self, event: &Event, key: u64, out: &mut Vec<Finding>) {
+        if self.is_new(key) {
+            self.learn(event, out);
+        }
+    }
+
+    /// The key of the strongest name, where the identity is not known.
+    pub(crate) fn unknown(&self, names: &Names) -> Option<u128> {
+        self.inventory.unknown(names)
     }
 
     /// Whether an event was not taken before; counts it.
@@ -89,17 +97,18 @@ impl Engine {
     }
 
     fn learn(&mut self, event: &Event, out: &mut Vec<Finding>) {
-        if let touchmark_identity::event::EventBody::Registry(registry) = &event.body {
+        if let EventBody::Registry(registry) = &event.body {
             let cases = &mut self.shared.cases;
             out.extend(self.inventory.learn(event.time, &event.identity, registry, cases, &mut self.gone));
             self.forget();
         }
     }
 
-    fn observe_seen(
+    /// As [`Engine::observe`]; `full` gives the names in full of the key of the strongest one.
+    pub(crate) fn observe_seen(
         &mut self,
         seen: &Observation,
-        full: impl FnOnce() -> touchmark_identity::event::IdentityRef,
+        full: impl FnOnce(u128) -> Option<IdentityRef>,
         out: &mut Vec<Finding>,
     ) {
         if !self.is_new(seen.event_key) {

@@ -141,11 +141,6 @@ pub(crate) struct Inventory {
     hand: usize,
 }
 
-/// A name with its kind, in one number.
-fn key(name: &Name) -> u128 {
-    name.bits ^ (name.kind as u128) << 120
-}
-
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -179,6 +174,12 @@ impl Inventory {
         self.slots.get_mut(index(at)).and_then(Option::as_mut)
     }
 
+    /// The key of the strongest name, where it is not known or may not be for long.
+    pub(crate) fn unknown(&self, names: &Names) -> Option<u128> {
+        let key = names.iter().next()?.key();
+        (self.len() >= self.capacity || !self.index.contains_key(&key)).then_some(key)
+    }
+
     /// The identity in a place, with its record.
     pub(crate) fn at(&mut self, at: u32) -> Option<(&mut Track, &Slot)> {
         let slot = self.slots.get(index(at)).and_then(Option::as_ref)?;
@@ -199,7 +200,7 @@ impl Inventory {
         &mut self,
         names: &Names,
         seen: i64,
-        full: impl FnOnce() -> IdentityRef,
+        full: impl FnOnce(u128) -> Option<IdentityRef>,
         gone: &mut Vec<u32>,
     ) -> u32 {
         // Nearly always the strongest name is known, and so are the others.
@@ -208,7 +209,7 @@ impl Inventory {
         let mut first = None;
         for name in names.iter() {
             strong |= name.kind.is_strong();
-            match self.index.get(&key(&name)) {
+            match self.index.get(&name.key()) {
                 Some(at) if name.kind.is_strong() => first = first.or(Some(*at)),
                 Some(_) => {}
                 None => unknown |= name.kind.is_strong() || !strong,
@@ -230,15 +231,20 @@ impl Inventory {
         &mut self,
         names: &Names,
         strong: bool,
-        full: impl FnOnce() -> IdentityRef,
+        full: impl FnOnce(u128) -> Option<IdentityRef>,
         gone: &mut Vec<u32>,
     ) -> u32 {
         let at = match self.find(names, gone) {
             Some(at) => at,
-            None => self.insert(Label::of(&full()), gone),
+            None => {
+                let first = names.iter().next().map_or(0, |name| name.key());
+                // Only an identity that had to go between two looks has no label.
+                let label = full(first).unwrap_or_else(|| IdentityRef::by_common_name("(forgotten)"));
+                self.insert(Label::of(&label), gone)
+            }
         };
         for name in names.iter().filter(|name| name.kind.is_strong() || !strong) {
-            let key = key(&name);
+            let key = name.key();
             if !self.index.contains_key(&key) {
                 self.index.insert(key, at);
                 if let Some(dropped) = self.slot_mut(at).and_then(|slot| remember(&mut slot.names, key)) {
@@ -250,7 +256,7 @@ impl Inventory {
     }
 
     fn find(&mut self, names: &Names, gone: &mut Vec<u32>) -> Option<u32> {
-        let hit = |this: &Self, name: &Name| this.index.get(&key(name)).copied();
+        let hit = |this: &Self, name: &Name| this.index.get(&name.key()).copied();
         let registered = |this: &Self, at: u32| this.slot(at).is_some_and(|slot| slot.facts.is_some());
         let strong = || names.iter().filter(|name| name.kind.is_strong());
         if let Some(at) = strong().filter_map(|name| hit(self, &name)).find(|at| registered(self, *at)) {
@@ -284,7 +290,7 @@ impl Inventory {
         gone: &mut Vec<u32>,
     ) -> Vec<Finding> {
         let all = std::iter::once(identity).chain(&registry.aliases);
-        let keys: Vec<u128> = all.flat_map(IdentityRef::names).map(|name| key(&Name::from(name))).collect();
+        let keys: Vec<u128> = all.flat_map(IdentityRef::names).map(|name| Name::from(name).key()).collect();
         let hits: Vec<u32> = keys.iter().filter_map(|key| self.index.get(key).copied()).collect();
         let knows = |at: &u32| self.slot(*at).is_some_and(|slot| slot.facts.is_some());
         let first = keys.first().and_then(|key| self.index.get(key)).copied();

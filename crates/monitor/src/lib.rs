@@ -34,18 +34,23 @@ pub mod replay;
 
 mod branch;
 mod claims;
+mod clocks;
 mod continuity;
 mod engine;
 mod inventory;
 mod network;
 mod observation;
+mod partition;
+mod pipeline;
 mod remember;
 mod report;
+mod route;
 mod settings;
 mod track;
 mod version;
 mod words;
 
 pub use engine::{Counts, Engine};
+pub use pipeline::{Enrich, Monitor, SourceClock};
 pub use settings::Settings;
 pub use track::TRACK_BYTES;

@@ -32,6 +32,13 @@ pub(crate) struct Name {
     pub(crate) bits: u128,
 }
 
+impl Name {
+    /// The name with its kind, in one number.
+    pub(crate) fn key(&self) -> u128 {
+        self.bits ^ (self.kind as u128) << 120
+    }
+}
+
 impl From<NameKey> for Name {
     fn from(key: NameKey) -> Self {
         Self { kind: key.kind, bits: folded(&key.digest) }

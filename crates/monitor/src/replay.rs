@@ -1,13 +1,14 @@
 //! A file of events into a file of findings.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Write};
+use std::io::{self, Read};
 
-use touchmark_identity::event::{Event, EventBody, MAX_LINE_BYTES, RawDigest};
-use touchmark_identity::timestamp::Timestamp;
+use touchmark_identity::event::Event;
+use touchmark_identity::finding::Finding;
 
 use crate::adapters::safe_example;
-use crate::engine::{Counts, Engine};
+use crate::engine::Counts;
+use crate::pipeline::Monitor;
 
 /// Lines that were skipped for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,71 +72,122 @@ impl ReplayError {
     }
 }
 
-/// Reads registry lines, which are valid from the beginning whatever their `time` says, then events, and writes each
-/// finding as one line. `enrich` may add to an event what the caller knows, such as the network of its address.
+/// Bytes that are read at once; lines are taken in such pieces.
+const PIECE: usize = 4 << 20;
+
+/// Reads registry lines, which are valid from the beginning whatever their `time` says, then events, and gives each
+/// finding to `write`.
 ///
-/// A line that cannot be read is skipped and counted by reason with one example. Equal input gives byte-equal output.
+/// A line that cannot be read is skipped and counted by reason with one example. Equal input gives equal findings, for
+/// any number of threads, and for any order of events within the watermark.
 ///
 /// # Errors
-/// [`ReplayError`] when an input cannot be read or the output cannot be written.
+/// [`ReplayError`] when an input cannot be read or a finding cannot be written.
 pub fn replay(
-    engine: &mut Engine,
-    registry: Option<&mut dyn BufRead>,
-    events: &mut dyn BufRead,
-    findings: &mut dyn Write,
-    enrich: &mut dyn FnMut(&mut Event),
+    monitor: &mut Monitor,
+    registry: Option<&mut dyn Read>,
+    events: &mut dyn Read,
+    write: &mut dyn FnMut(&Finding) -> io::Result<()>,
 ) -> Result<Summary, ReplayError> {
     let mut summary = Summary::default();
     if let Some(registry) = registry {
-        pass(engine, "registry", registry, findings, enrich, &mut summary)?;
+        pieces("registry", registry, &mut summary, &mut |summary, first, lines| {
+            for (number, line) in (first..).zip(lines) {
+                match Event::from_line(line) {
+                    Ok(event) if monitor.register(&event) => {}
+                    Ok(event) => {
+                        let kind = event.body.type_name();
+                        let says = format!("the registry file holds an event of type {kind}");
+                        summary.skip("not-a-registry-line", number, says, line);
+                    }
+                    Err(error) => summary.skip(error.reason(), number, error.to_string(), line),
+                }
+            }
+            give(monitor, summary, write)
+        })?;
     }
-    pass(engine, "events", events, findings, enrich, &mut summary)?;
-    findings.flush().map_err(|source| ReplayError::Write { number: summary.findings, source })?;
-    summary.counts = engine.counts();
+    pieces("events", events, &mut summary, &mut |summary, first, lines| {
+        monitor.take_lines(lines, &mut |place, error| {
+            let line = lines.get(place).copied().unwrap_or_default();
+            let number = first + u64::try_from(place).unwrap_or(0);
+            summary.skip(error.reason(), number, error.to_string(), line);
+        });
+        give(monitor, summary, write)
+    })?;
+    monitor.finish();
+    give(monitor, &mut summary, write)?;
+    summary.counts = monitor.counts();
     Ok(summary)
 }
 
-fn pass(
-    engine: &mut Engine,
-    input: &'static str,
-    from: &mut dyn BufRead,
-    to: &mut dyn Write,
-    enrich: &mut dyn FnMut(&mut Event),
+fn give(
+    monitor: &mut Monitor,
     summary: &mut Summary,
+    write: &mut dyn FnMut(&Finding) -> io::Result<()>,
 ) -> Result<(), ReplayError> {
-    let mut line = Vec::new();
-    let mut number = 0;
-    let beginning = Timestamp::from_micros(0);
+    for finding in monitor.drain() {
+        summary.findings += 1;
+        let number = summary.findings;
+        write(&finding).map_err(|source| ReplayError::Write { number, source })?;
+    }
+    Ok(())
+}
+
+/// What is done with the lines of one piece: the number of the first, and the lines. An empty line stays in its place.
+type EachPiece<'a> = dyn FnMut(&mut Summary, u64, &[&[u8]]) -> Result<(), ReplayError> + 'a;
+
+/// Reads an input in pieces of whole lines. Of a line that is longer than a piece only so much is kept that its reader
+/// sees that it is too long.
+fn pieces(
+    input: &'static str,
+    from: &mut dyn Read,
+    summary: &mut Summary,
+    each: &mut EachPiece<'_>,
+) -> Result<(), ReplayError> {
+    let mut buffer = vec![0; PIECE];
+    // Bytes in the buffer; whether they continue a line whose beginning was taken; lines before them.
+    let (mut filled, mut skipping, mut line) = (0, false, 0u64);
     loop {
-        let read = bounded_line(from, &mut line);
-        if !read.map_err(|source| ReplayError::Read { input, line: number, source })? {
-            return Ok(());
-        }
-        number += 1;
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        summary.lines += 1;
-        let mut event = match Event::from_line(&line) {
-            Ok(event) => event,
-            Err(error) => {
-                summary.skip(error.reason(), number, error.to_string(), &line);
-                continue;
-            }
+        let read = match from.read(buffer.get_mut(filled..).unwrap_or_default()) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => return Err(ReplayError::Read { input, line, source }),
         };
-        if input == "registry" {
-            if !matches!(event.body, EventBody::Registry(_)) {
-                let says = format!("the registry file holds an event of type {}", event.body.type_name());
-                summary.skip("not-a-registry-line", number, says, &line);
-                continue;
-            }
-            event.time = beginning;
+        filled += read;
+        let bytes = buffer.get(..filled).unwrap_or_default();
+        let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            _ if read == 0 => filled,
+            // A terminal or a pipe gives a line at a time; a file gives pieces.
+            Some(at) => at + 1,
+            None if filled == buffer.len() => filled,
+            None => continue,
+        };
+        let ends_line = whole == 0 || bytes.get(whole - 1) == Some(&b'\n');
+        let taken = bytes.get(..whole).unwrap_or_default();
+        let mut lines: Vec<&[u8]> =
+            taken.strip_suffix(b"\n").unwrap_or(taken).split(|byte| *byte == b'\n').collect();
+        if taken.is_empty() {
+            lines.clear();
         }
-        enrich(&mut event);
-        for finding in engine.observe(&event, RawDigest::of(&line)) {
-            summary.findings += 1;
-            let number = summary.findings;
-            writeln!(to, "{}", finding.to_line()).map_err(|source| ReplayError::Write { number, source })?;
+        if skipping && !lines.is_empty() {
+            lines.remove(0);
+        }
+        let kept: Vec<&[u8]> = lines.iter().copied().filter(|line| !line.trim_ascii().is_empty()).collect();
+        summary.lines += u64::try_from(kept.len()).unwrap_or(0);
+        let first = line + 1;
+        if kept.len() == lines.len() {
+            each(summary, first, &kept)?;
+        } else {
+            for (number, text) in (first..).zip(&lines).filter(|(_, text)| !text.trim_ascii().is_empty()) {
+                each(summary, number, &[text])?;
+            }
+        }
+        line += u64::try_from(lines.len()).unwrap_or(0);
+        skipping = if ends_line { false } else { skipping || !lines.is_empty() };
+        buffer.copy_within(whole..filled, 0);
+        filled -= whole;
+        if read == 0 {
+            return Ok(());
         }
     }
 }
@@ -152,68 +204,58 @@ impl Summary {
     }
 }
 
-/// Reads one line without its line feed; false at the end of the input. Of a line that is too long only so much is
-/// kept that the reader sees that it is.
-fn bounded_line(from: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    let mut any = false;
-    loop {
-        let chunk = match from.fill_buf() {
-            Ok(chunk) => chunk,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        if chunk.is_empty() {
-            return Ok(any);
-        }
-        any = true;
-        let end = chunk.iter().position(|&byte| byte == b'\n');
-        let part = chunk.get(..end.unwrap_or(chunk.len())).unwrap_or_default();
-        let room = (MAX_LINE_BYTES + 1).saturating_sub(line.len());
-        line.extend_from_slice(part.get(..room.min(part.len())).unwrap_or_default());
-        let used = end.map_or(chunk.len(), |end| end + 1);
-        from.consume(used);
-        if end.is_some() {
-            return Ok(true);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings::Settings;
+    use std::num::NonZeroUsize;
 
-    fn run(events: &[u8]) -> (Summary, String) {
-        let mut out = Vec::new();
-        let mut engine = Engine::new(Settings::default());
-        let summary = replay(&mut engine, None, &mut &*events, &mut out, &mut |_| {}).unwrap();
-        (summary, String::from_utf8(out).unwrap())
+    /// Gives its bytes in pieces of this many.
+    struct Dribble<'a>(&'a [u8], usize);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let length = self.1.min(self.0.len()).min(to.len());
+            let (now, rest) = self.0.split_at(length);
+            to[..length].copy_from_slice(now);
+            self.0 = rest;
+            Ok(length)
+        }
+    }
+
+    fn summary(input: &[u8], piece: usize) -> Summary {
+        let mut monitor = Monitor::new(&Settings::default(), NonZeroUsize::MIN);
+        replay(&mut monitor, None, &mut Dribble(input, piece), &mut |_| Ok(())).unwrap()
     }
 
     #[test]
-    fn bad_lines_are_counted_by_reason_with_one_example() {
-        let long = [b" ".repeat(3 * MAX_LINE_BYTES), b"\n".to_vec()].concat();
-        let text =
-            [b"not json\n\n{}\n\x1b[31m\n".to_vec(), [b"x".to_vec(), long].concat(), b"{}".to_vec()].concat();
-        let (summary, out) = run(&text);
-        assert_eq!(out, "");
-        assert_eq!(summary.lines, 5);
-        assert_eq!(summary.skipped["malformed"].lines, 2);
-        assert_eq!(summary.skipped["malformed"].first_line, 1);
-        assert_eq!(summary.skipped["malformed"].example, "not json");
-        assert_eq!(summary.skipped["schema"].lines, 2);
-        assert_eq!(summary.skipped["too-long"].lines, 1);
-        assert_eq!(summary.counts.events, 0);
+    fn lines_are_counted_whatever_the_pieces() {
+        let mut input = b"\n{}\nx\n\n".to_vec();
+        input.extend(vec![b'a'; PIECE + 10]);
+        input.extend(b"\n{\"schema\":\"touchmark.event/1\",\"type\":\"heartbeat\",\"time\":\"2026-11-20T22:00:00Z\",\"source\":\"g\",\"identity\":{\"client_id\":\"a\"}}");
+        let whole = summary(&input, usize::MAX);
+        assert_eq!((whole.lines, whole.counts.events), (4, 1), "{whole:?}");
+        let first = |reason: &str| whole.skipped[reason].first_line;
+        assert_eq!((first("schema"), first("too-long")), (2, 5), "{whole:?}");
+        assert_eq!(summary(&input, 70_000), whole);
+        assert_eq!(summary(b"", 1).lines, 0);
+        assert_eq!(summary(b"x", 1).lines, 1);
     }
 
     #[test]
-    fn a_registry_file_holds_registry_lines() {
-        let line = br#"{"schema":"touchmark.event/1","type":"session_end","time":"2026-11-20T22:00:00Z","source":"s","identity":{"client_id":"c"},"session":"1"}"#;
-        let mut engine = Engine::new(Settings::default());
-        let mut registry = &line[..];
-        let summary =
-            replay(&mut engine, Some(&mut registry), &mut &b""[..], &mut Vec::new(), &mut |_| {}).unwrap();
-        assert_eq!(summary.skipped["not-a-registry-line"].lines, 1);
+    fn an_input_that_breaks_off_says_where() {
+        struct Broken(bool);
+        impl Read for Broken {
+            fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+                if std::mem::replace(&mut self.0, true) {
+                    return Err(io::Error::other("gone"));
+                }
+                to[..2].copy_from_slice(b"x\n");
+                Ok(2)
+            }
+        }
+        let mut monitor = Monitor::new(&Settings::default(), NonZeroUsize::MIN);
+        let error = replay(&mut monitor, None, &mut Broken(false), &mut |_| Ok(())).unwrap_err();
+        assert!(matches!(error, ReplayError::Read { input: "events", line: 1, .. }), "{error:?}");
     }
 }

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
+use std::num::NonZeroUsize;
+
 use touchmark_identity::event::{Event, RawDigest};
 use touchmark_identity::finding::{Action, Certainty, Finding, Kind};
 use touchmark_monitor::replay::replay;
-use touchmark_monitor::{Engine, Settings};
+use touchmark_monitor::{Engine, Monitor, Settings};
 
 /// 2026-11-20T00:00:00Z.
 const START: i64 = 1_795_132_800_000;
@@ -356,9 +358,13 @@ fn registry_lines_of_the_file_hold_from_the_beginning() {
     );
     let run = || {
         let mut out = Vec::new();
-        let mut engine = Engine::new(Settings::default());
+        let mut monitor = Monitor::new(&Settings::default(), NonZeroUsize::MIN);
         let (mut registry, mut events) = (registry.as_bytes(), event.as_bytes());
-        let summary = replay(&mut engine, Some(&mut registry), &mut events, &mut out, &mut |_| {}).unwrap();
+        let mut write = |finding: &Finding| {
+            out.extend(finding.to_line().into_bytes());
+            Ok(())
+        };
+        let summary = replay(&mut monitor, Some(&mut registry), &mut events, &mut write).unwrap();
         (summary, out)
     };
     let (summary, out) = run();

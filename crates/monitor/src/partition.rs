@@ -1,0 +1,139 @@
+//! Identities that are watched together, and the events about them that are held back until their time has come.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+use touchmark_identity::event::{Event, EventError, IdentityRef};
+use touchmark_identity::finding::Finding;
+
+use crate::engine::Engine;
+use crate::observation::{Item, Observation, Texts};
+use crate::settings::Settings;
+
+/// A finding, and the event after which it was written: time and key.
+pub(crate) type Written = (i64, u64, Finding);
+
+/// A share of all identities: what is held back, and the engine.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) engine: Engine,
+    /// Events by the second in which they happened.
+    held: BTreeMap<i64, Vec<Held>>,
+    count: usize,
+    most: usize,
+    /// Names in full of identities that the engine does not know yet.
+    labels: HashMap<u128, IdentityRef>,
+}
+
+/// An event that is held back.
+#[expect(clippy::large_enum_variant, reason = "nearly every one is the large one")]
+#[derive(Debug)]
+pub(crate) enum Held {
+    Observation(Observation),
+    Registry { time: i64, key: u64, event: Box<Event> },
+}
+
+impl Held {
+    /// Time, and the key that decides between events of one time.
+    fn order(&self) -> (i64, u64) {
+        match self {
+            Self::Observation(seen) => (seen.time, seen.event_key),
+            Self::Registry { time, key, .. } => (*time, *key),
+        }
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(settings: &Settings, share: u32, texts: Texts) -> Self {
+        let part = |whole: u32| whole.div_ceil(share).max(1);
+        let settings = Settings {
+            max_identities: part(settings.max_identities),
+            remembered_events: part(settings.remembered_events),
+            max_held_back: part(settings.max_held_back),
+            ..settings.clone()
+        };
+        Self {
+            engine: Engine::with_texts(&settings, texts),
+            held: BTreeMap::new(),
+            count: 0,
+            most: usize::try_from(settings.max_held_back).unwrap_or(usize::MAX),
+            labels: HashMap::new(),
+        }
+    }
+
+    /// Holds an event back. `line` is read once more where the engine does not know the identity, for its names in full.
+    pub(crate) fn hold(&mut self, held: Held, line: &mut dyn FnMut() -> Result<Event, EventError>) {
+        if let Held::Observation(seen) = &held
+            && let Some(key) = self.engine.unknown(&seen.names)
+            && !self.labels.contains_key(&key)
+            && let Ok(event) = line()
+        {
+            self.labels.insert(key, event.identity);
+        }
+        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held);
+        self.count += 1;
+    }
+
+    /// Observes all whose time has come, in the order of time. Where more are held than allowed, the earliest go too.
+    pub(crate) fn observe(&mut self, watermark: i64, out: &mut Vec<Written>) {
+        let limit = watermark.div_euclid(1_000);
+        let mut found = Vec::new();
+        while let Some(entry) = self.held.first_entry() {
+            if *entry.key() >= limit && self.count <= self.most {
+                break;
+            }
+            let mut ready = entry.remove();
+            self.count -= ready.len();
+            ready.sort_unstable_by_key(Held::order);
+            for held in ready {
+                let (time, key) = held.order();
+                match held {
+                    Held::Observation(seen) => {
+                        let labels = &mut self.labels;
+                        self.engine.observe_seen(&seen, |key| labels.remove(&key), &mut found);
+                    }
+                    Held::Registry { key, event, .. } => self.engine.observe_registry(&event, key, &mut found),
+                }
+                out.extend(found.drain(..).map(|finding| (time, key, finding)));
+            }
+        }
+        if self.held.is_empty() {
+            self.labels.clear();
+        }
+    }
+
+    /// How many events are held back.
+    pub(crate) fn held(&self) -> usize {
+        self.count
+    }
+
+    /// The events that are held back, the earliest first.
+    pub(crate) fn all_held(&self) -> impl Iterator<Item = &Held> {
+        self.held.values().flatten()
+    }
+
+    /// Names in full of identities that the engine does not know yet, in the order of their keys.
+    pub(crate) fn labels(&self) -> Vec<(u128, &IdentityRef)> {
+        let mut labels: Vec<(u128, &IdentityRef)> =
+            self.labels.iter().map(|(key, label)| (*key, label)).collect();
+        labels.sort_unstable_by_key(|(key, _)| *key);
+        labels
+    }
+
+    /// Takes back what was held when a snapshot was made.
+    pub(crate) fn restore_held(&mut self, held: Held, label: Option<(u128, IdentityRef)>) {
+        self.labels.extend(label);
+        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held);
+        self.count += 1;
+    }
+}
+
+impl From<(Item, i64, u64)> for Held {
+    /// An item, its corrected time and its key.
+    fn from((item, time, key): (Item, i64, u64)) -> Self {
+        match item {
+            Item::Observation(seen) => Self::Observation(Observation { time, ..seen }),
+            Item::Registry(event) => Self::Registry { time, key, event },
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Events in any order, from many sources, on many threads; findings in one order.
+//!
+//! Each event is read, its time is held against its source's clock, and it is held back in the partition of its identity
+//! until the watermark has passed; then the partition's engine observes it, in the order of time. So the findings are
+//! the same for every order of arrival within the watermark, and for every number of threads: a partition sees the same
+//! events in the same order, and the partitions' findings are joined in the order of the events.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use touchmark_identity::event::{Event, EventBody, EventError, RawDigest};
+use touchmark_identity::finding::Finding;
+use touchmark_identity::timestamp::Timestamp;
+
+use crate::clocks::Clocks;
+use crate::engine::Counts;
+use crate::observation::{Item, TextCache, Texts, read_line};
+use crate::partition::{Held, Partition, Written};
+use crate::route::{PARTITIONS, Routes};
+use crate::settings::Settings;
+
+/// Adds to an event what the caller knows, such as the place of its address.
+pub type Enrich = Arc<dyn Fn(&mut Event) + Send + Sync>;
+
+/// How far a source has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceClock {
+    /// The source's name.
+    pub source: String,
+    /// The latest moment that it has dated.
+    pub latest: Timestamp,
+    /// Events that it has given, up to 2^32 - 1.
+    pub events: u32,
+}
+
+/// All partitions, and what leads to them.
+pub struct Monitor {
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) clocks: Clocks,
+    pub(crate) routes: Routes,
+    pub(crate) texts: Texts,
+    caches: Vec<TextCache>,
+    enrich: Option<Enrich>,
+    ready: Vec<Finding>,
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Monitor")
+            .field("counts", &self.counts())
+            .field("workers", &self.caches.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An event on its way to its partition, and the line that it was read from.
+struct Coming<'a> {
+    held: Held,
+    line: &'a [u8],
+}
+
+impl Monitor {
+    /// A monitor that knows nothing yet, on so many threads. Bounds in `settings` are shared out over the partitions.
+    #[must_use]
+    pub fn new(settings: &Settings, workers: NonZeroUsize) -> Self {
+        let texts = Texts::default();
+        let partition = |_| Partition::new(settings, u32::from(PARTITIONS), texts.clone());
+        Self {
+            partitions: (0..PARTITIONS).map(partition).collect(),
+            clocks: Clocks::new(settings),
+            routes: Routes::default(),
+            caches: (0..workers.get()).map(|_| texts.cache()).collect(),
+            texts,
+            enrich: None,
+            ready: Vec::new(),
+        }
+    }
+
+    /// Has each event enriched before it is looked at. Reading is slower then.
+    pub fn enrich_with(&mut self, enrich: Enrich) {
+        self.enrich = Some(enrich);
+    }
+
+    /// Learns a registry line that is valid from the beginning, whatever its `time` says. Anything else is not learnt,
+    /// and false is given.
+    pub fn register(&mut self, event: &Event) -> bool {
+        let EventBody::Registry(registry) = &event.body else { return false };
+        let at = self.routes.learn(&event.identity, registry);
+        let event = Event { time: Timestamp::from_micros(0), ..event.clone() };
+        let raw = RawDigest::of(event.to_line().as_bytes());
+        let mut found = Vec::new();
+        if let Some(partition) = self.partitions.get_mut(usize::from(at)) {
+            partition.engine.observe_registry(&event, Item::registry_key(&event, raw), &mut found);
+        }
+        self.ready.append(&mut found);
+        true
+    }
+
+    /// Takes one line.
+    ///
+    /// # Errors
+    /// [`EventError`] when the line is no event; it changed nothing then.
+    pub fn take_line(&mut self, line: &[u8]) -> Result<(), EventError> {
+        let mut refused = None;
+        self.take_lines(&[line], &mut |_, error| refused = Some(error));
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Takes lines; `refused` is told of each that is no event, by its place.
+    pub fn take_lines(&mut self, lines: &[&[u8]], refused: &mut dyn FnMut(usize, EventError)) {
+        let workers = self.caches.len();
+        let share = lines.len().div_ceil(workers).max(1);
+        let enrich = self.enrich.as_ref();
+        let read = |lines: &[&[u8]], texts: &mut TextCache| -> Vec<Result<Item, EventError>> {
+            lines.iter().map(|line| read(line, texts, enrich)).collect()
+        };
+        let mut items: Vec<Vec<Result<Item, EventError>>> = Vec::new();
+        if workers == 1 || lines.len() < 256 {
+            items.extend(self.caches.first_mut().map(|texts| read(lines, texts)));
+        } else {
+            std::thread::scope(|scope| {
+                let read = &read;
+                let shares = lines.chunks(share).zip(&mut self.caches);
+                let threads: Vec<_> =
+                    shares.map(|(lines, texts)| scope.spawn(move || read(lines, texts))).collect();
+                items.extend(threads.into_iter().filter_map(|thread| thread.join().ok()));
+            });
+        }
+        let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
+        for (place, (item, line)) in items.into_iter().flatten().zip(lines).enumerate() {
+            match item {
+                Ok(item) => {
+                    let (at, held) = self.route(item, line);
+                    if let Some(queue) = coming.get_mut(usize::from(at)) {
+                        queue.push(Coming { held, line });
+                    }
+                }
+                Err(error) => refused(place, error),
+            }
+        }
+        let watermark = self.clocks.watermark();
+        self.observe(watermark, coming);
+    }
+
+    /// The partition of an item, and the item at its corrected time.
+    fn route(&mut self, item: Item, line: &[u8]) -> (u8, Held) {
+        let (at, source, time, received, key) = match &item {
+            Item::Observation(seen) => {
+                (self.routes.of(&seen.names), seen.source.0, seen.time, seen.received, seen.event_key)
+            }
+            Item::Registry(event) => {
+                let at = match &event.body {
+                    EventBody::Registry(registry) => self.routes.learn(&event.identity, registry),
+                    _ => 0,
+                };
+                let key = Item::registry_key(event, RawDigest::of(line));
+                let time = event.time.micros() / 1_000;
+                // The registry's clock says when something holds from; it does not say how far the others have come.
+                return (at, Held::from((item, time, key)));
+            }
+        };
+        let time = self.clocks.note(source, time, received);
+        (at, Held::from((item, time, key)))
+    }
+
+    fn observe(&mut self, watermark: i64, coming: Vec<Vec<Coming<'_>>>) {
+        let work = |partitions: &mut [Partition], coming: Vec<Vec<Coming<'_>>>| {
+            let mut out: Vec<Written> = Vec::new();
+            for (partition, coming) in partitions.iter_mut().zip(coming) {
+                for Coming { held, line } in coming {
+                    partition.hold(held, &mut || Event::from_line(line));
+                }
+                partition.observe(watermark, &mut out);
+            }
+            out
+        };
+        let many = coming.iter().map(Vec::len).sum::<usize>() >= 256 || watermark == i64::MAX;
+        let workers = if many { self.caches.len() } else { 1 };
+        let mut out: Vec<Written> = Vec::new();
+        if workers == 1 {
+            out.extend(work(&mut self.partitions, coming));
+        } else {
+            let share = self.partitions.len().div_ceil(workers);
+            let mut coming = coming.into_iter();
+            std::thread::scope(|scope| {
+                let work = &work;
+                let mut threads = Vec::new();
+                for partitions in self.partitions.chunks_mut(share) {
+                    let theirs: Vec<_> = coming.by_ref().take(partitions.len()).collect();
+                    threads.push(scope.spawn(move || work(partitions, theirs)));
+                }
+                out.extend(threads.into_iter().filter_map(|thread| thread.join().ok()).flatten());
+            });
+        }
+        out.sort_by_key(|(time, key, _)| (*time, *key));
+        self.ready.extend(out.into_iter().map(|(_, _, finding)| finding));
+    }
+
+    /// Time goes on although no event says so: what happened before `now`, less the time to wait, is observed.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.clocks.pass(now.micros() / 1_000);
+        let watermark = self.clocks.watermark();
+        self.observe(watermark, Vec::from_iter((0..PARTITIONS).map(|_| Vec::new())));
+    }
+
+    /// There will be no more events: all that is held back is observed.
+    pub fn finish(&mut self) {
+        self.observe(i64::MAX, Vec::from_iter((0..PARTITIONS).map(|_| Vec::new())));
+    }
+
+    /// The findings since the last call, in the order of the events that led to them.
+    pub fn drain(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// What was taken in and observed so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.partitions.iter().map(|partition| partition.engine.counts()).fold(
+            Counts::default(),
+            |sum, next| Counts {
+                events: sum.events + next.events,
+                duplicates: sum.duplicates + next.duplicates,
+                identities: sum.identities + next.identities,
+            },
+        )
+    }
+
+    /// How many events are held back.
+    #[must_use]
+    pub fn held_back(&self) -> usize {
+        self.partitions.iter().map(Partition::held).sum()
+    }
+
+    /// The moment up to which everything is observed; none before the first event.
+    #[must_use]
+    pub fn watermark(&mut self) -> Option<Timestamp> {
+        let ms = self.clocks.watermark();
+        (ms != i64::MIN).then(|| Timestamp::from_micros(ms.saturating_mul(1_000)))
+    }
+
+    /// How far each source has come, by name.
+    #[must_use]
+    pub fn sources(&self) -> Vec<SourceClock> {
+        let mut sources: Vec<SourceClock> = self
+            .clocks
+            .sources()
+            .map(|(source, latest, events)| SourceClock {
+                source: self.texts.show(crate::observation::TextHash(source)),
+                latest: Timestamp::from_micros(latest.saturating_mul(1_000)),
+                events,
+            })
+            .collect();
+        sources.sort_by(|a, b| a.source.cmp(&b.source));
+        sources
+    }
+}
+
+fn read(line: &[u8], texts: &mut TextCache, enrich: Option<&Enrich>) -> Result<Item, EventError> {
+    let Some(enrich) = enrich else { return read_line(line, texts) };
+    let mut event = Event::from_line(line)?;
+    enrich(&mut event);
+    Ok(Item::of(event, RawDigest::of(line), texts))
+}
