@@ -11,6 +11,8 @@
 //! 128 bits of SHA-256 or of the fingerprint itself.
 
 mod line;
+#[cfg(test)]
+mod samples;
 mod texts;
 
 use touchmark_identity::event::{
@@ -243,8 +245,7 @@ fn country(text: &[u8]) -> u16 {
 
 /// 32 bits of the hash of a text, never 0.
 fn hash32(text: &[u8]) -> u32 {
-    let [a, b, c, d, ..] = hash64(text).to_le_bytes();
-    u32::from_le_bytes([a, b, c, d]).max(1)
+    TextHash::of(text).short()
 }
 
 /// What a heartbeat says of the device, apart from who brought it and when.
@@ -365,7 +366,7 @@ impl Observation {
 
     fn authenticated(&mut self, body: &Authentication, texts: &mut TextCache) {
         self.session = TextHash::of(body.session.as_bytes());
-        self.from_peer(body.peer.as_ref());
+        self.came_from(body.peer.as_ref());
         if let Some(Tls { version, resumed, ja4, sni: _ }) = &body.tls {
             self.tls_version = texts.keep_some(version.as_deref());
             self.ja4 = texts.keep_some(ja4.as_deref());
@@ -391,7 +392,7 @@ impl Observation {
 
     fn beat(&mut self, body: &Heartbeat, texts: &mut TextCache) {
         self.session = body.session.as_deref().map_or(TextHash::NONE, |text| TextHash::of(text.as_bytes()));
-        self.from_peer(body.peer.as_ref());
+        self.came_from(body.peer.as_ref());
         self.counter = body.counter;
         self.uptime_ms = uptime(body.uptime_ms);
         self.boot_count = body.boot_count;
@@ -419,7 +420,7 @@ impl Observation {
         self.content = said.hash();
     }
 
-    fn from_peer(&mut self, peer: Option<&Peer>) {
+    fn came_from(&mut self, peer: Option<&Peer>) {
         let Some(peer) = peer else { return };
         self.network = Some(Network::of(peer));
         self.port = peer.port.unwrap_or(0);
@@ -438,7 +439,7 @@ fn hash32_of(text: Option<&str>) -> u32 {
 
 /// What one line or one record of a batch holds.
 #[expect(clippy::large_enum_variant, reason = "nearly every item is the large one, and none is kept")]
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Item {
     /// Something happened.
     Observation(Observation),

