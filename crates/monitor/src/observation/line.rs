@@ -13,7 +13,7 @@ use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
 
 use super::{
-    Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, country, first_bits, hash32,
+    Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, country, folded, hash32,
     uptime,
 };
 use crate::network::Network;
@@ -426,7 +426,7 @@ impl IdentityFields<'_> {
             // Half a name is checked and then says nothing.
             _ => return None,
         }
-        let named = |text: &[u8]| (!text.is_empty()).then(|| first_bits(&sha256(text)));
+        let named = |text: &[u8]| (!text.is_empty()).then(|| folded(&sha256(text)));
         if let Some(text) = self.common_name {
             set(NameKind::CommonName, named(text)?);
         }
@@ -445,7 +445,7 @@ fn serial_digits(text: &[u8]) -> Option<&[u8]> {
     (digits.len() <= 64 && digits.iter().all(u8::is_ascii_hexdigit)).then_some(digits)
 }
 
-/// The first 16 bytes, big-endian, of so many hex digits of either case. All of them are checked.
+/// The bytes that so many hex digits of either case stand for, [`folded`]. All digits are checked.
 fn hex_bits<const DIGITS: usize>(text: &[u8]) -> Option<u128> {
     let text: &[u8; DIGITS] = text.try_into().ok()?;
     let wrong = text.iter().fold(0u8, |wrong, &byte| wrong | u8::from(!byte.is_ascii_hexdigit()));
@@ -453,8 +453,11 @@ fn hex_bits<const DIGITS: usize>(text: &[u8]) -> Option<u128> {
         return None;
     }
     let (words, _) = text.as_chunks::<8>();
-    let bits = words.iter().take(4).fold(0, |bits, word| bits << 32 | u128::from(hex_word(*word)));
-    Some(bits)
+    let half = |words: &[[u8; 8]]| {
+        let shift = |at: usize| 96 - 32 * at.min(3);
+        words.iter().enumerate().fold(0, |bits, (at, word)| bits | u128::from(hex_word(*word)) << shift(at))
+    };
+    Some(words.chunks(4).fold(0, |bits, words| bits ^ half(words)))
 }
 
 /// Eight hex digits, known to be such, as a number: all at once, a digit in each byte of a word.

@@ -8,7 +8,7 @@ use rapidhash::v3::rapidhash_v3;
 use touchmark_identity::event::canonical_dn;
 use touchmark_identity::key::sha256;
 
-use super::first_bits;
+use super::folded;
 
 /// A 64-bit hash of bytes, never 0; the same in every run and on every platform.
 pub(crate) fn hash64(bytes: &[u8]) -> u64 {
@@ -187,7 +187,7 @@ impl TextCache {
         self.name.extend(serial.iter().map(u8::to_ascii_lowercase));
         self.name.push(b'\n');
         self.name.extend_from_slice(issuer.canonical.as_bytes());
-        first_bits(&sha256(&self.name))
+        folded(&sha256(&self.name))
     }
 
     /// As [`TextCache::keep`]; no text has no hash.

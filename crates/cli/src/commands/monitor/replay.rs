@@ -1,0 +1,87 @@
+//! `touchmark monitor replay`.
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use touchmark_monitor::{Monitor, Settings, replay};
+
+use crate::failure::Usage;
+use crate::networks::Networks;
+use crate::output::Printer;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The events; `-` is stdin.
+    #[arg(long, value_name = "FILE")]
+    events: PathBuf,
+    /// Registry lines that are valid from the beginning.
+    #[arg(long, value_name = "FILE")]
+    registry: Option<PathBuf>,
+    /// Policy file: TOML with a `monitor` table.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Network database in MaxMind format; gives events without an AS number that of their address.
+    #[arg(long, value_name = "MMDB")]
+    geo: Option<PathBuf>,
+    /// Threads; the findings are the same for any number. Default: one for each processor.
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+}
+
+/// The policy file of a replay.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Policy {
+    monitor: Settings,
+}
+
+fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdin()));
+    }
+    let file = File::open(path).map_err(|e| Usage(format!("cannot read {}: {e}", path.display())))?;
+    Ok(Box::new(file))
+}
+
+pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<()> {
+    let policy: Policy = match &arguments.policy {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Usage(format!("cannot read {}: {e}", path.display())))?;
+            toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
+        }
+        None => Policy::default(),
+    };
+    let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let mut monitor = Monitor::new(&policy.monitor, arguments.workers.unwrap_or_else(processors));
+    if let Some(path) = &arguments.geo {
+        let networks = Networks::open(path)?;
+        monitor.enrich_with(Arc::new(move |event| networks.enrich(event)));
+    }
+    let mut registry = arguments.registry.as_deref().map(open).transpose()?;
+    let mut events = open(&arguments.events)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let summary = replay::replay(
+        &mut monitor,
+        registry.as_mut().map(|registry| registry.as_mut() as &mut dyn Read),
+        events.as_mut(),
+        &mut |finding| writeln!(out, "{}", finding.to_line()),
+    )?;
+    out.flush()?;
+    let counts = summary.counts;
+    printer.say(&format!(
+        "{} lines, {} identities, {} duplicates, {} findings",
+        summary.lines, counts.identities, counts.duplicates, summary.findings
+    ));
+    for (reason, skipped) in &summary.skipped {
+        printer.say(&format!(
+            "{} lines skipped ({reason}), the first is line {}: {} — {}",
+            skipped.lines, skipped.first_line, skipped.says, skipped.example
+        ));
+    }
+    Ok(())
+}
