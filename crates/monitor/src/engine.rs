@@ -4,7 +4,7 @@ use touchmark_identity::event::{Event, EventBody, IdentityRef, RawDigest};
 use touchmark_identity::finding::Finding;
 
 use crate::inventory::Inventory;
-use crate::observation::{Item, Names, Observation, TextCache, Texts};
+use crate::observation::{Item, Names, Observation, Seen, TextCache, Texts};
 use crate::remember::Remembered;
 use crate::settings::{Limits, Settings};
 use crate::track::Shared;
@@ -69,7 +69,7 @@ impl Engine {
         let mut out = Vec::new();
         match Observation::of(event, raw, &mut self.texts) {
             Some(seen) => {
-                self.observe_seen(&seen, |_| Some(event.identity.clone()), &mut out);
+                self.observe_seen(Seen::new(&seen, &[]), |_| Some(event.identity.clone()), &mut out);
             }
             None => self.observe_registry(event, Item::registry_key(event, raw), &mut out),
         }
@@ -107,7 +107,7 @@ impl Engine {
     /// As [`Engine::observe`]; `full` gives the names in full of the key of the strongest one.
     pub(crate) fn observe_seen(
         &mut self,
-        seen: &Observation,
+        seen: Seen<'_>,
         full: impl FnOnce(u128) -> Option<IdentityRef>,
         out: &mut Vec<Finding>,
     ) {
@@ -117,7 +117,7 @@ impl Engine {
         let at = self.inventory.resolve(&seen.names, seen.time, full, &mut self.gone);
         self.forget();
         if let Some((track, slot)) = self.inventory.at(at) {
-            track.observe(&mut self.shared, slot, seen, out);
+            track.observe(&mut self.shared, slot, &seen, out);
         }
     }
 

@@ -226,6 +226,31 @@ pub(crate) struct Observation {
     pub(crate) content: u64,
 }
 
+/// An observation, and the line that it was read from, whose digest is computed only where a finding may need it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    seen: &'a Observation,
+    line: &'a [u8],
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn new(seen: &'a Observation, line: &'a [u8]) -> Self {
+        Self { seen, line }
+    }
+
+    /// The digest by which the line is found again.
+    pub(crate) fn digest(&self) -> RawDigest {
+        self.seen.digest.unwrap_or_else(|| RawDigest::of(self.line))
+    }
+}
+
+impl std::ops::Deref for Seen<'_> {
+    type Target = Observation;
+    fn deref(&self) -> &Observation {
+        self.seen
+    }
+}
+
 /// No device has been up for longer than 100 years; what says so says nothing.
 pub(crate) const UPTIME_MAX_MS: i64 = 100 * 366 * 86_400_000;
 

@@ -7,7 +7,7 @@ use touchmark_identity::event::{Event, EventError, IdentityRef};
 use touchmark_identity::finding::Finding;
 
 use crate::engine::Engine;
-use crate::observation::{Item, Observation, Texts};
+use crate::observation::{Item, Observation, Seen, Texts};
 use crate::settings::Settings;
 
 /// A finding, and the event after which it was written: time and key.
@@ -18,11 +18,26 @@ pub(crate) type Written = (i64, u64, Finding);
 pub(crate) struct Partition {
     pub(crate) engine: Engine,
     /// Events by the second in which they happened.
-    held: BTreeMap<i64, Vec<Held>>,
+    held: BTreeMap<i64, Second>,
     count: usize,
     most: usize,
     /// Names in full of identities that the engine does not know yet.
     labels: HashMap<u128, IdentityRef>,
+}
+
+/// The events of one second.
+#[derive(Debug, Default)]
+struct Second {
+    /// Each with the place of its line: the first byte and the number of bytes.
+    events: Vec<(Held, usize, usize)>,
+    lines: Vec<u8>,
+}
+
+impl Second {
+    fn push(&mut self, held: Held, line: &[u8]) {
+        self.events.push((held, self.lines.len(), line.len()));
+        self.lines.extend_from_slice(line);
+    }
 }
 
 /// An event that is held back.
@@ -46,8 +61,10 @@ impl Held {
 impl Partition {
     pub(crate) fn new(settings: &Settings, share: u32, texts: Texts) -> Self {
         let part = |whole: u32| whole.div_ceil(share).max(1);
+        // Hashes fill the partitions unevenly: by less than four standard deviations of a Poisson distribution.
+        let identities = part(settings.max_identities);
         let settings = Settings {
-            max_identities: part(settings.max_identities),
+            max_identities: identities.saturating_add(4 * identities.isqrt()),
             remembered_events: part(settings.remembered_events),
             max_held_back: part(settings.max_held_back),
             ..settings.clone()
@@ -61,16 +78,22 @@ impl Partition {
         }
     }
 
-    /// Holds an event back. `line` is read once more where the engine does not know the identity, for its names in full.
-    pub(crate) fn hold(&mut self, held: Held, line: &mut dyn FnMut() -> Result<Event, EventError>) {
+    /// Holds an event back with its line. `read` reads it once more where the engine does not know the identity, for its
+    /// names in full.
+    pub(crate) fn hold(
+        &mut self,
+        held: Held,
+        line: &[u8],
+        read: &mut dyn FnMut(&[u8]) -> Result<Event, EventError>,
+    ) {
         if let Held::Observation(seen) = &held
             && let Some(key) = self.engine.unknown(&seen.names)
             && !self.labels.contains_key(&key)
-            && let Ok(event) = line()
+            && let Ok(event) = read(line)
         {
             self.labels.insert(key, event.identity);
         }
-        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held);
+        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held, line);
         self.count += 1;
     }
 
@@ -82,15 +105,16 @@ impl Partition {
             if *entry.key() >= limit && self.count <= self.most {
                 break;
             }
-            let mut ready = entry.remove();
-            self.count -= ready.len();
-            ready.sort_unstable_by_key(Held::order);
-            for held in ready {
+            let Second { mut events, lines } = entry.remove();
+            self.count -= events.len();
+            events.sort_unstable_by_key(|(held, ..)| held.order());
+            for (held, first, length) in events {
+                let line = lines.get(first..first + length).unwrap_or_default();
                 let (time, key) = held.order();
                 match held {
                     Held::Observation(seen) => {
                         let labels = &mut self.labels;
-                        self.engine.observe_seen(&seen, |key| labels.remove(&key), &mut found);
+                        self.engine.observe_seen(Seen::new(&seen, line), |key| labels.remove(&key), &mut found);
                     }
                     Held::Registry { key, event, .. } => self.engine.observe_registry(&event, key, &mut found),
                 }
@@ -108,8 +132,11 @@ impl Partition {
     }
 
     /// The events that are held back, the earliest first.
-    pub(crate) fn all_held(&self) -> impl Iterator<Item = &Held> {
-        self.held.values().flatten()
+    pub(crate) fn all_held(&self) -> impl Iterator<Item = (&Held, &[u8])> {
+        self.held.values().flat_map(|second| {
+            let line = |first: usize, length: usize| second.lines.get(first..first + length);
+            second.events.iter().map(move |(held, first, length)| (held, line(*first, *length).unwrap_or_default()))
+        })
     }
 
     /// Names in full of identities that the engine does not know yet, in the order of their keys.
@@ -121,10 +148,14 @@ impl Partition {
     }
 
     /// Takes back what was held when a snapshot was made.
-    pub(crate) fn restore_held(&mut self, held: Held, label: Option<(u128, IdentityRef)>) {
-        self.labels.extend(label);
-        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held);
+    pub(crate) fn restore_held(&mut self, held: Held, line: &[u8]) {
+        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held, line);
         self.count += 1;
+    }
+
+    /// Takes back the names in full of an identity.
+    pub(crate) fn restore_label(&mut self, key: u128, label: IdentityRef) {
+        self.labels.insert(key, label);
     }
 }
 

@@ -168,7 +168,7 @@ impl Monitor {
             let mut out: Vec<Written> = Vec::new();
             for (partition, coming) in partitions.iter_mut().zip(coming) {
                 for Coming { held, line } in coming {
-                    partition.hold(held, &mut || Event::from_line(line));
+                    partition.hold(held, line, &mut Event::from_line);
                 }
                 partition.observe(watermark, &mut out);
             }

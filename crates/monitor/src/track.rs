@@ -14,7 +14,7 @@ use crate::claims::{self, Scene, bounded, evidence};
 use crate::continuity::{Continuity, Placed, UsedTokens};
 use crate::inventory::Slot;
 use crate::network::{Network, Networks};
-use crate::observation::{Kind, Observation, Place, TextHash};
+use crate::observation::{Kind, Place, Seen, TextHash};
 use crate::remember::Remembered;
 use crate::report::{Claim, Open};
 use crate::settings::Limits;
@@ -127,11 +127,11 @@ fn birth_key(serial: u32, place: bool, number: u8) -> u64 {
     u64::from(serial) << 16 | u64::from(place) << 8 | u64::from(number)
 }
 
-fn event_ref(shared: &Shared, seen: &Observation) -> EventRef {
+fn event_ref(shared: &Shared, seen: &Seen<'_>) -> EventRef {
     EventRef {
         source: shared.words.texts().show(seen.source),
         event_id: seen.event_id.as_str().map(ToOwned::to_owned),
-        sha256: seen.digest,
+        sha256: seen.digest(),
     }
 }
 
@@ -139,7 +139,7 @@ fn seconds(ms: i64) -> i64 {
     ms.div_euclid(1_000)
 }
 
-fn at(seen: &Observation) -> Timestamp {
+fn at(seen: &Seen<'_>) -> Timestamp {
     Timestamp::from_micros(seen.time.saturating_mul(1_000))
 }
 
@@ -215,7 +215,7 @@ impl Track {
         shared: &mut Shared,
         slot: &Slot,
         claim: Claim,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         let event = event_ref(shared, seen);
@@ -238,7 +238,7 @@ impl Track {
         &mut self,
         shared: &mut Shared,
         slot: &Slot,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         match seen.kind {
@@ -252,7 +252,7 @@ impl Track {
         &mut self,
         shared: &mut Shared,
         slot: &Slot,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         let now = seconds(seen.time);
@@ -274,7 +274,7 @@ impl Track {
         }
     }
 
-    fn heartbeat(&mut self, shared: &mut Shared, slot: &Slot, seen: &Observation, out: &mut Vec<Finding>) {
+    fn heartbeat(&mut self, shared: &mut Shared, slot: &Slot, seen: &Seen<'_>, out: &mut Vec<Finding>) {
         let session = (!seen.session.is_none())
             .then(|| shared.sessions.find(own(slot.serial, seen.session.0)))
             .flatten();
@@ -295,7 +295,7 @@ impl Track {
     }
 
     /// The place of a network in the table; what stood there before is forgotten everywhere.
-    fn enter(&mut self, shared: &mut Shared, slot: &Slot, network: Network, seen: &Observation) -> u8 {
+    fn enter(&mut self, shared: &mut Shared, slot: &Slot, network: Network, seen: &Seen<'_>) -> u8 {
         let (place, fresh, replaced) = self.networks.place(network);
         if replaced {
             self.continuity.forget_network(place);
@@ -316,7 +316,7 @@ impl Track {
         place
     }
 
-    fn sample(&self, shared: &mut Shared, seen: &Observation, network: Option<u8>) -> Sample {
+    fn sample(&self, shared: &mut Shared, seen: &Seen<'_>, network: Option<u8>) -> Sample {
         let [high, low, ..] = seen.boot_id.to_be_bytes();
         Sample {
             time: seconds(seen.time),
@@ -339,7 +339,7 @@ impl Track {
         shared: &mut Shared,
         slot: &Slot,
         sample: &Sample,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) -> bool {
         let unique = seen.token != 0 || seen.has_quote;
@@ -380,7 +380,7 @@ impl Track {
         shared: &mut Shared,
         slot: &Slot,
         sample: &Sample,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         let placed = if sample.places() {
@@ -414,7 +414,7 @@ impl Track {
         slot: &Slot,
         place: bool,
         number: u8,
-        seen: &Observation,
+        seen: &Seen<'_>,
     ) -> (Timestamp, EventRef) {
         match shared.births.find(birth_key(slot.serial, place, number)) {
             Some(born) => {
@@ -434,7 +434,7 @@ impl Track {
         slot: &Slot,
         sample: &Sample,
         placed: &Placed,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         let Some(case) = shared.cases.get_mut(&slot.serial) else { return };
@@ -458,7 +458,7 @@ impl Track {
         shared: &mut Shared,
         slot: &Slot,
         branch: &Branch,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         let before = self.continuity.before(branch).copied();
@@ -505,7 +505,7 @@ impl Track {
         slot: &Slot,
         place: u8,
         connected: bool,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         let now = seconds(seen.time);
@@ -525,7 +525,7 @@ impl Track {
         shared: &mut Shared,
         slot: &Slot,
         place: u8,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         let now = u32::try_from(seconds(seen.time).max(0)).unwrap_or(u32::MAX);
@@ -549,7 +549,7 @@ impl Track {
         slot: &Slot,
         place: u8,
         session: Option<Session>,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         if self.places >> 4 == place {
@@ -591,7 +591,7 @@ impl Track {
         shared: &mut Shared,
         slot: &Slot,
         place: u8,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         let Some(heard) = self.continuity.network().filter(|heard| *heard != place) else { return };
@@ -612,7 +612,7 @@ impl Track {
     }
 
     /// Whether a device that is bound to its chip is where it is installed.
-    fn located(&mut self, shared: &mut Shared, slot: &Slot, seen: &Observation, out: &mut Vec<Finding>) {
+    fn located(&mut self, shared: &mut Shared, slot: &Slot, seen: &Seen<'_>, out: &mut Vec<Finding>) {
         let (true, Some(Place { lat, lon })) = (self.has(flag::HOME), seen.place) else { return };
         let Some(home) = slot.home().filter(|_| slot.regime() == Regime::Behaviour) else { return };
         let km = distance_km((home.lat, home.lon), (f64::from(lat), f64::from(lon)));
@@ -638,7 +638,7 @@ impl Track {
         slot: &Slot,
         sample: &Sample,
         placed: &Placed,
-        seen: &Observation,
+        seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
         if seen.firmware.is_none() && seen.security_version.is_none() {
@@ -687,8 +687,8 @@ impl Track {
     }
 }
 
-fn born(seen: &Observation) -> Born {
-    Born { digest: seen.digest.0, source: seen.source.0, at: seen.time }
+fn born(seen: &Seen<'_>) -> Born {
+    Born { digest: seen.digest().0, source: seen.source.0, at: seen.time }
 }
 
 #[cfg(test)]
