@@ -2,17 +2,18 @@
 //!
 //! - [`Observation`]: one event. [`Observation::of`] makes it of an [`Event`]; [`read_line`] makes it of a line at once,
 //!   with the same result.
-//! - [`texts`]: texts by their hash, so that a finding can show what the engine only compares.
-//! - [`batch`]: the binary form of many events.
+//! - [`Texts`]: texts by their hash, so that a finding can show what the engine only compares.
+//! - `Observation::of_record`: likewise of a record of a [`crate::batch`].
 //!
 //! Texts become 64-bit hashes by rapidhash version 3 with its published default seed: one result on every platform and
 //! in every run, because hashes are kept in snapshots. Whoever chooses texts can make two of them collide; that makes a
 //! text look unchanged, which repeating the text does as well. Names of identities, by which an event is attributed, are
 //! 128 bits of SHA-256 or of the fingerprint itself.
 
+mod batch;
 mod line;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod texts;
 
 use touchmark_identity::event::{
@@ -22,7 +23,9 @@ use touchmark_identity::event::{
 
 use crate::network::Network;
 
+#[expect(unused_imports, reason = "as the whole module")]
 pub(crate) use line::read_line;
+pub(crate) use line::read_line_with;
 pub(crate) use texts::{TextCache, TextHash, Texts, hash64};
 
 /// One name of an identity: equal for all spellings that [`IdentityRef::names`] treats as equal.
@@ -154,6 +157,17 @@ impl Place {
     pub(crate) fn of(lat: Option<f64>, lon: Option<f64>) -> Option<Self> {
         lat.zip(lon).map(|(lat, lon)| Self { lat: lat as f32, lon: lon as f32 })
     }
+}
+
+/// For which events the digest is made while they are read. It takes longer than all the rest where the processor has
+/// no instructions for SHA-256, and findings name few events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digests {
+    /// For all.
+    Always,
+    /// For those that have no event id, which are recognised by their digest. For all others it is zeros; whoever keeps a
+    /// reference to the event fills it in from the same bytes.
+    WithoutId,
 }
 
 /// What happened.
