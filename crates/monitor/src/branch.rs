@@ -257,13 +257,14 @@ impl Branch {
                 Boot::Earlier
             }
         });
-        let count = (self.boot_count != 0).then_some(self.boot_count).zip(sample.boot_count).map(
-            |(ours, theirs)| match boot_number(theirs).cmp(&ours) {
-                Ordering::Less => Boot::Earlier,
-                Ordering::Equal => Boot::Same,
-                Ordering::Greater => Boot::Later,
-            },
-        );
+        let count =
+            (self.boot_count != 0).then_some(self.boot_count).zip(sample.boot_count).map(|(ours, theirs)| {
+                match boot_number(theirs).cmp(&ours) {
+                    Ordering::Less => Boot::Earlier,
+                    Ordering::Equal => Boot::Same,
+                    Ordering::Greater => Boot::Later,
+                }
+            });
         let id = (self.boot_id != 0 && sample.boot_id != 0).then(|| {
             if self.boot_id == sample.boot_id {
                 Boot::Same

@@ -142,10 +142,7 @@ impl Scene<'_> {
             impossible: false,
             confirm_after: 1,
             began,
-            branches: vec![
-                branch(0, home.to_string(), home_seen),
-                branch(1, other.to_string(), other_seen),
-            ],
+            branches: vec![branch(0, home.to_string(), home_seen), branch(1, other.to_string(), other_seen)],
             original: None,
             benign: causes,
             depth: Depth::Network,
@@ -334,7 +331,8 @@ impl Scene<'_> {
                     "counter.reused",
                     "counter",
                     60.0,
-                    "within one boot, counters are used twice by messages that differ, again and again".to_owned(),
+                    "within one boot, counters are used twice by messages that differ, again and again"
+                        .to_owned(),
                 ),
                 1,
                 "continuity.reuse",
@@ -344,7 +342,10 @@ impl Scene<'_> {
                     "boot-number.return",
                     "boot",
                     42.0,
-                    format!("a message of the older boot came after instance {} had begun a later one", younger.id),
+                    format!(
+                        "a message of the older boot came after instance {} had begun a later one",
+                        younger.id
+                    ),
                 ),
                 2,
                 "continuity.return",
@@ -464,7 +465,10 @@ impl Scene<'_> {
             original: None,
             benign: vec![
                 benign("a backup that was restored", "not rejected: ask whether the device was serviced"),
-                benign("a board that was exchanged with its storage", "not rejected: compare with the service records"),
+                benign(
+                    "a board that was exchanged with its storage",
+                    "not rejected: compare with the service records",
+                ),
                 benign("a reboot or an update", "it leaves the token and the counter in their sequence"),
             ],
             depth: Depth::Message,
@@ -519,7 +523,8 @@ impl Scene<'_> {
         );
         let mut signs = vec![evidence("place.away", "place", 42.0, says.clone())];
         if !new_network {
-            let words = "it comes from the network that it used at home; the database may have moved it".to_owned();
+            let words =
+                "it comes from the network that it used at home; the database may have moved it".to_owned();
             signs.push(evidence("network.habitual", "network", -15.0, words));
         }
         Claim {
@@ -596,13 +601,7 @@ fn replay_benign() -> Vec<BenignCause> {
 }
 
 /// A message came again, `progressed` after later ones.
-pub(crate) fn replay(
-    counter: Option<u64>,
-    first: i64,
-    now: i64,
-    progressed: bool,
-    event: EventRef,
-) -> Claim {
+pub(crate) fn replay(counter: Option<u64>, first: i64, now: i64, progressed: bool, event: EventRef) -> Claim {
     let says = format!(
         "a message with counter {} that was taken at {} came again {} later, unchanged",
         counter.unwrap_or_default(),
@@ -672,6 +671,5 @@ fn original(fork: &Fork, second: &branch::Branch, networks_apart: bool) -> Optio
         _ => 0.0,
     };
     let decibans = boot + if networks_apart { 6.0 } else { 0.0 };
-    (decibans > 0.0)
-        .then(|| Original { branch: u32::from(first.id), probability: probability(decibans) })
+    (decibans > 0.0).then(|| Original { branch: u32::from(first.id), probability: probability(decibans) })
 }

@@ -55,7 +55,8 @@ impl Clocks {
         let source =
             if self.sources.len() < SOURCES || self.sources.contains_key(&source) { source } else { 0 };
         let tolerance = self.tolerance;
-        let clock = self.sources.entry(source).or_insert_with(|| Clock { latest: i64::MIN, ..Clock::default() });
+        let clock =
+            self.sources.entry(source).or_insert_with(|| Clock { latest: i64::MIN, ..Clock::default() });
         clock.events = clock.events.saturating_add(1);
         if let Some(received) = received {
             let lag = received.saturating_sub(time);
@@ -145,7 +146,11 @@ mod tests {
     fn a_clock_that_is_ahead_is_corrected() {
         let mut clocks = clocks();
         assert_eq!(clocks.note(1, 160 * MINUTE, Some(100 * MINUTE)), 100 * MINUTE);
-        assert_eq!(clocks.note(2, 100 * MINUTE, Some(110 * MINUTE)), 100 * MINUTE, "it may have been kept back");
+        assert_eq!(
+            clocks.note(2, 100 * MINUTE, Some(110 * MINUTE)),
+            100 * MINUTE,
+            "it may have been kept back"
+        );
         for minute in 0..64 {
             clocks.note(2, (100 + minute) * MINUTE, Some((110 + minute) * MINUTE));
         }

@@ -252,8 +252,9 @@ impl Continuity {
         match tokens.find(token_key(serial, sample.token)) {
             Some((branch, generation)) => {
                 let now = self.branch(branch).map(|branch| branch.generation);
-                let generations =
-                    now.filter(|now| *now < u8::MAX).map_or(u32::MAX, |now| u32::from(now.saturating_sub(generation)));
+                let generations = now
+                    .filter(|now| *now < u8::MAX)
+                    .map_or(u32::MAX, |now| u32::from(now.saturating_sub(generation)));
                 TokenView::Stale { generations }
             }
             None => TokenView::Silent,
@@ -443,7 +444,8 @@ impl Continuity {
         } else if late || !fresh || sample.time <= other.first() {
             // The rest goes by the order in which messages came, so only what is new and in order counts.
             return None;
-        } else if differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id()) {
+        } else if differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id())
+        {
             Proof::BootNumber
         } else if other.birth() == Birth::TokenFork || ours.birth() == Birth::TokenFork {
             Proof::Tokens
@@ -473,7 +475,9 @@ impl Continuity {
         }
         match count {
             Count::Ahead(_) => self.reuses = self.reuses.saturating_sub(1) & !REUSED_NOW,
-            Count::Newest if self.reuses & REUSED_NOW == 0 && self.made_since(known) > limits.retry_window => {
+            Count::Newest
+                if self.reuses & REUSED_NOW == 0 && self.made_since(known) > limits.retry_window =>
+            {
                 let score = self.reuses.saturating_add(REUSE).min(2 * REUSE_SIGN);
                 self.reuses = score | REUSED_NOW;
                 let needed = if elsewhere { REUSE_SIGN - 1 } else { REUSE_SIGN };
@@ -632,9 +636,8 @@ fn fork(sample: &Sample, view: TokenView, proof: Proof, a: &Branch, b: &Branch) 
     let replaced = matches!(view, TokenView::Stale { .. });
     let both_chains = a.newest != 0 && b.newest != 0 && a.id != b.id;
     let behind = sample.counter.zip(older.counter_last()).is_some_and(|(counter, last)| counter < last);
-    let broken = differs(a.boot_number(), b.boot_number())
-        || differs(a.boot_id(), b.boot_id())
-        || !a.one_sequence(b);
+    let broken =
+        differs(a.boot_number(), b.boot_number()) || differs(a.boot_id(), b.boot_id()) || !a.one_sequence(b);
     let counted = a.counter_last().is_some() && b.counter_last().is_some();
     Fork {
         older: *older,

@@ -29,6 +29,8 @@ pub struct Engine {
     pub(crate) shared: Shared,
     pub(crate) events: Remembered<()>,
     pub(crate) counts: Counts,
+    /// The capacity of each memory.
+    pub(crate) remembered: u32,
     texts: TextCache,
     /// Identities that had to go, whose findings are forgotten.
     gone: Vec<u32>,
@@ -47,6 +49,7 @@ impl Engine {
             inventory: Inventory::new(settings.max_identities),
             events: Remembered::new(remembered),
             counts: Counts::default(),
+            remembered,
             texts: texts.cache(),
             gone: Vec::new(),
             shared: Shared {

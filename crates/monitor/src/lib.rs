@@ -13,6 +13,7 @@
 //! - [`Engine`]: the state of all identities; [`Engine::observe`] takes one event and returns what it led to.
 //! - [`Settings`]: windows, tolerances and bounds.
 //! - [`adapters`]: foreign log lines into events.
+//! - [`batch`]: events in a compact binary form.
 //! - [`replay`]: a file of events into a file of findings.
 //!
 //! Deliberately absent: I/O, a clock, randomness. Equal input gives byte-equal output.
@@ -30,6 +31,7 @@
 //! ```
 
 pub mod adapters;
+pub mod batch;
 pub mod replay;
 
 mod branch;
@@ -46,6 +48,7 @@ mod remember;
 mod report;
 mod route;
 mod settings;
+mod snapshot;
 mod track;
 mod version;
 mod words;
@@ -53,4 +56,5 @@ mod words;
 pub use engine::{Counts, Engine};
 pub use pipeline::{Enrich, Monitor, SourceClock};
 pub use settings::Settings;
+pub use snapshot::SnapshotError;
 pub use track::TRACK_BYTES;

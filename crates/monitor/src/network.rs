@@ -45,17 +45,15 @@ impl Network {
     }
 
     /// In eight bytes; 0 stands for none.
-    fn packed(self) -> u64 {
+    pub(crate) fn packed(self) -> u64 {
         match self {
             Self::As(number) => 1 << 56 | u64::from(number),
             Self::V4([a, b, c]) => 2 << 56 | u64::from(u32::from_be_bytes([0, a, b, c])),
-            Self::V6([a, b, c]) => {
-                3 << 56 | u64::from(a) << 32 | u64::from(b) << 16 | u64::from(c)
-            }
+            Self::V6([a, b, c]) => 3 << 56 | u64::from(a) << 32 | u64::from(b) << 16 | u64::from(c),
         }
     }
 
-    fn unpacked(packed: u64) -> Option<Self> {
+    pub(crate) fn unpacked(packed: u64) -> Option<Self> {
         let [kind, _, a1, a0, b1, b0, c1, c0] = packed.to_be_bytes();
         match kind {
             1 => Some(Self::As(u32::from_be_bytes([b1, b0, c1, c0]))),
@@ -171,7 +169,13 @@ impl Networks {
 
     /// Adds a use and says whether two networks alternate now. A use that is older than the latest stay can only
     /// lengthen the stay that it falls into.
-    pub(crate) fn visit(&mut self, limits: &Limits, place: u8, time: i64, connected: bool) -> Option<Alternation> {
+    pub(crate) fn visit(
+        &mut self,
+        limits: &Limits,
+        place: u8,
+        time: i64,
+        connected: bool,
+    ) -> Option<Alternation> {
         let (held, now) = (self.held(), seconds(time));
         let Some((newest, first, last)) = held.checked_sub(1).and_then(|at| self.stay(at)) else {
             self.push(place, now);

@@ -2,17 +2,18 @@
 //!
 //! - [`Observation`]: one event. [`Observation::of`] makes it of an [`Event`]; [`read_line`] makes it of a line at once,
 //!   with the same result.
-//! - [`texts`]: texts by their hash, so that a finding can show what the engine only compares.
-//! - [`batch`]: the binary form of many events.
+//! - [`Texts`]: texts by their hash, so that a finding can show what the engine only compares.
+//! - `Observation::of_record`: likewise of a record of a [`crate::batch`].
 //!
 //! Texts become 64-bit hashes by rapidhash version 3 with its published default seed: one result on every platform and
 //! in every run, because hashes are kept in snapshots. Whoever chooses texts can make two of them collide; that makes a
 //! text look unchanged, which repeating the text does as well. Names of identities, by which an event is attributed, are
 //! 128 bits of SHA-256 or of the fingerprint itself.
 
+mod batch;
 mod line;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 mod texts;
 
 use touchmark_identity::event::{
@@ -20,9 +21,13 @@ use touchmark_identity::event::{
     Tls,
 };
 
+use touchmark_identity::key::sha256;
+
 use crate::network::Network;
 
+#[expect(unused_imports, reason = "as the whole module")]
 pub(crate) use line::read_line;
+pub(crate) use line::read_line_with;
 pub(crate) use texts::{TextCache, TextHash, Texts, hash64};
 
 /// One name of an identity: equal for all spellings that [`IdentityRef::names`] treats as equal.
@@ -68,7 +73,7 @@ const NAME_KINDS: [NameKind; 6] = [
 ];
 
 /// The complete names of an identity, at most one of each kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Names {
     bits: [u128; NAME_KINDS.len()],
     /// Bit `n` is set where there is a name of the kind `NAME_KINDS[n]`.
@@ -110,7 +115,8 @@ impl Names {
 }
 
 /// A short text in place: up to 40 bytes of UTF-8. A longer one is left out whole.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "String", into = "String")]
 pub(crate) struct SmallId {
     bytes: [u8; Self::MAX],
     len: u8,
@@ -142,6 +148,18 @@ impl SmallId {
     }
 }
 
+impl From<String> for SmallId {
+    fn from(text: String) -> Self {
+        Self::of(text.as_bytes())
+    }
+}
+
+impl From<SmallId> for String {
+    fn from(id: SmallId) -> Self {
+        id.as_str().unwrap_or_default().to_owned()
+    }
+}
+
 impl std::fmt::Debug for SmallId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.as_str(), f)
@@ -149,7 +167,7 @@ impl std::fmt::Debug for SmallId {
 }
 
 /// Where a peer is, in degrees.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Place {
     /// Latitude, -90 to 90.
     pub(crate) lat: f32,
@@ -165,8 +183,19 @@ impl Place {
     }
 }
 
+/// For which events the digest is made while they are read. It takes longer than all the rest where the processor has
+/// no instructions for SHA-256, and findings name few events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digests {
+    /// For all.
+    Always,
+    /// For those that have no event id, which are recognised by their digest. For all others it is zeros; whoever keeps a
+    /// reference to the event fills it in from the same bytes.
+    WithoutId,
+}
+
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Kind {
     /// A connection proved possession of the identity's key.
     Authentication,
@@ -177,13 +206,14 @@ pub(crate) enum Kind {
 }
 
 /// What one event says, in numbers. Times are milliseconds since 1970; a hash of 0 is "none".
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Observation {
     pub(crate) kind: Kind,
     pub(crate) time: i64,
     pub(crate) received: Option<i64>,
     pub(crate) source: TextHash,
     /// Digest of the line, or of the record and its batch's texts.
+    #[serde(with = "digest_bytes")]
     pub(crate) digest: RawDigest,
     /// Equal for the same event: hash of source and event id, or the beginning of the digest where there is no id.
     pub(crate) event_key: u64,
@@ -226,6 +256,19 @@ pub(crate) struct Observation {
     pub(crate) content: u64,
 }
 
+mod digest_bytes {
+    use super::RawDigest;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(digest: &RawDigest, out: S) -> Result<S::Ok, S::Error> {
+        digest.0.serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RawDigest, D::Error> {
+        <[u8; 32]>::deserialize(from).map(RawDigest)
+    }
+}
+
 /// An observation, and the line that it was read from, whose digest is computed only where a finding may need it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
@@ -240,7 +283,10 @@ impl<'a> Seen<'a> {
 
     /// The digest by which the line is found again.
     pub(crate) fn digest(&self) -> RawDigest {
-        self.seen.digest.unwrap_or_else(|| RawDigest::of(self.line))
+        match self.seen.digest {
+            RawDigest([0, 0, 0, 0, 0, 0, 0, 0, ..]) => RawDigest(sha256(self.line)),
+            made => made,
+        }
     }
 }
 

@@ -114,9 +114,15 @@ impl Partition {
                 match held {
                     Held::Observation(seen) => {
                         let labels = &mut self.labels;
-                        self.engine.observe_seen(Seen::new(&seen, line), |key| labels.remove(&key), &mut found);
+                        self.engine.observe_seen(
+                            Seen::new(&seen, line),
+                            |key| labels.remove(&key),
+                            &mut found,
+                        );
                     }
-                    Held::Registry { key, event, .. } => self.engine.observe_registry(&event, key, &mut found),
+                    Held::Registry { key, event, .. } => {
+                        self.engine.observe_registry(&event, key, &mut found)
+                    }
                 }
                 out.extend(found.drain(..).map(|finding| (time, key, finding)));
             }
@@ -135,7 +141,10 @@ impl Partition {
     pub(crate) fn all_held(&self) -> impl Iterator<Item = (&Held, &[u8])> {
         self.held.values().flat_map(|second| {
             let line = |first: usize, length: usize| second.lines.get(first..first + length);
-            second.events.iter().map(move |(held, first, length)| (held, line(*first, *length).unwrap_or_default()))
+            second
+                .events
+                .iter()
+                .map(move |(held, first, length)| (held, line(*first, *length).unwrap_or_default()))
         })
     }
 

@@ -14,7 +14,7 @@ use touchmark_identity::timestamp::Timestamp;
 
 use crate::clocks::Clocks;
 use crate::engine::Counts;
-use crate::observation::{Item, TextCache, Texts, read_line};
+use crate::observation::{Digests, Item, TextCache, Texts, read_line_with};
 use crate::partition::{Held, Partition, Written};
 use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
@@ -257,7 +257,7 @@ impl Monitor {
 }
 
 fn read(line: &[u8], texts: &mut TextCache, enrich: Option<&Enrich>) -> Result<Item, EventError> {
-    let Some(enrich) = enrich else { return read_line(line, texts) };
+    let Some(enrich) = enrich else { return read_line_with(line, texts, Digests::WithoutId) };
     let mut event = Event::from_line(line)?;
     enrich(&mut event);
     Ok(Item::of(event, RawDigest::of(line), texts))

@@ -90,18 +90,29 @@ pub(crate) struct Case {
 }
 
 /// A connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Session {
     pub(crate) network: Network,
     opened: u32,
 }
 
+impl Session {
+    /// Its network, packed, and when it was opened.
+    pub(crate) fn parts(self) -> (u64, u32) {
+        (self.network.packed(), self.opened)
+    }
+
+    pub(crate) fn of_parts(network: u64, opened: u32) -> Option<Self> {
+        Network::unpacked(network).map(|network| Self { network, opened })
+    }
+}
+
 /// The event with which an instance or a stay in a network began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Born {
     pub(crate) digest: [u8; 32],
     pub(crate) source: u64,
-    at: i64,
+    pub(crate) at: i64,
 }
 
 /// What all identities of a partition share.
@@ -248,13 +259,7 @@ impl Track {
         }
     }
 
-    fn authenticated(
-        &mut self,
-        shared: &mut Shared,
-        slot: &Slot,
-        seen: &Seen<'_>,
-        out: &mut Vec<Finding>,
-    ) {
+    fn authenticated(&mut self, shared: &mut Shared, slot: &Slot, seen: &Seen<'_>, out: &mut Vec<Finding>) {
         let now = seconds(seen.time);
         let key = own(slot.serial, seen.session.0);
         let connected = shared.sessions.find(key).is_none();
@@ -305,13 +310,11 @@ impl Track {
                 }
             }
         }
-        if fresh {
+        if fresh && self.networks.left(place).is_some() {
             shared.births.insert(birth_key(slot.serial, true, place), born(seen));
-            if self.counts >> 4 == 0 {
-                self.set(flag::AWAY_NEW, true);
-            }
-        } else if self.counts >> 4 == 0 {
-            self.set(flag::AWAY_NEW, false);
+        }
+        if self.counts >> 4 == 0 {
+            self.set(flag::AWAY_NEW, fresh);
         }
         place
     }
@@ -388,7 +391,10 @@ impl Track {
         } else {
             Placed::default()
         };
-        if let (true, Some(branch)) = (placed.began, &placed.branch) {
+        // Nothing is ever said to have begun with the first instance.
+        if let (true, Some(branch)) = (placed.began, &placed.branch)
+            && branch.birth() != Birth::First
+        {
             shared.births.insert(birth_key(slot.serial, false, branch.id), born(seen));
         }
         if self.has(flag::CASE) {
@@ -399,9 +405,10 @@ impl Track {
             let began = self.began(shared, slot, false, second.id, seen);
             let claim = self.scene(shared, slot).fork(fork, began);
             self.report(shared, slot, claim, seen, out);
-        } else if let Some(branch) = placed.branch.filter(|branch| {
-            !placed.late && branch.sightings() == SETTLED && branch.birth() != Birth::First
-        }) {
+        } else if let Some(branch) = placed
+            .branch
+            .filter(|branch| !placed.late && branch.sightings() == SETTLED && branch.birth() != Birth::First)
+        {
             self.taken_over(shared, slot, &branch, seen, out);
         }
         self.downgraded(shared, slot, sample, &placed, seen, out);
@@ -681,8 +688,7 @@ impl Track {
             },
         };
         let began = (at(seen), event_ref(shared, seen));
-        let claim =
-            self.scene(shared, slot).downgrade(below, bounded(what), placed.branch.as_ref(), began);
+        let claim = self.scene(shared, slot).downgrade(below, bounded(what), placed.branch.as_ref(), began);
         self.report(shared, slot, claim, seen, out);
     }
 }

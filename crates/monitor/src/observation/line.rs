@@ -13,7 +13,7 @@ use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
 
 use super::{
-    Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, country, folded, hash32,
+    Digests, Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, country, folded, hash32,
     uptime,
 };
 use crate::network::Network;
@@ -23,14 +23,26 @@ use crate::network::Network;
 /// # Errors
 /// As [`Event::from_line`].
 pub(crate) fn read_line(line: &[u8], texts: &mut TextCache) -> Result<Item, EventError> {
-    match fast(line, texts) {
+    read_line_with(line, texts, Digests::Always)
+}
+
+/// As [`read_line`], with the digest where it is asked for; a line that is not of the usual form has it always.
+///
+/// # Errors
+/// As [`Event::from_line`].
+pub(crate) fn read_line_with(
+    line: &[u8],
+    texts: &mut TextCache,
+    digests: Digests,
+) -> Result<Item, EventError> {
+    match fast(line, texts, digests) {
         Some(seen) => Ok(Item::Observation(seen)),
         None => Ok(Item::of(Event::from_line(line)?, RawDigest::of(line), texts)),
     }
 }
 
 /// The usual line; none for any other, among them every line that is not an event.
-fn fast(line: &[u8], texts: &mut TextCache) -> Option<Observation> {
+fn fast(line: &[u8], texts: &mut TextCache, digests: Digests) -> Option<Observation> {
     if line.len() > MAX_LINE_BYTES {
         return None;
     }
@@ -42,7 +54,7 @@ fn fast(line: &[u8], texts: &mut TextCache) -> Option<Observation> {
     if !scan.rest.is_empty() || (scan.bytes_seen & HIGH_BITS != 0 && std::str::from_utf8(line).is_err()) {
         return None;
     }
-    fields.finish(line, texts)
+    fields.finish(line, texts, digests)
 }
 
 /// What the members of a line hold. Texts are as they stand in the line.
@@ -118,6 +130,7 @@ fn once(seen: &mut u32, bit: u32) -> Option<()> {
 impl<'a> Fields<'a> {
     /// Takes the value of one member. The types are those of `touchmark_identity::event`'s own reader, which also checks
     /// members that the event's type does not use.
+    #[inline(always)]
     fn member(&mut self, scan: &mut Scan<'a>, key: &[u8], texts: &mut TextCache) -> Option<()> {
         let (bit, text) = match key {
             b"schema" => (0, &mut self.schema),
@@ -280,7 +293,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn finish(self, line: &[u8], texts: &mut TextCache) -> Option<Observation> {
+    fn finish(self, line: &[u8], texts: &mut TextCache, digests: Digests) -> Option<Observation> {
         if self.schema? != SCHEMA.as_bytes() || self.names.is_empty() {
             return None;
         }
@@ -302,7 +315,11 @@ impl<'a> Fields<'a> {
         // An address that is none makes a line malformed, whatever its type.
         let peer = self.peer.read()?;
         let source = texts.keep(self.source?);
-        let mut seen = Observation::bare(kind, time / 1_000, source, RawDigest::of(line), self.event_id);
+        let digest = match (digests, self.event_id) {
+            (Digests::WithoutId, Some(_)) => RawDigest([0; 32]),
+            _ => RawDigest::of(line),
+        };
+        let mut seen = Observation::bare(kind, time / 1_000, source, digest, self.event_id);
         seen.received = received.map(|at| at / 1_000);
         seen.names = self.names;
         seen.session = hash_of(self.session);
@@ -494,12 +511,14 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
+    #[inline(always)]
     fn space(&mut self) {
         while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
             self.rest = rest;
         }
     }
 
+    #[inline(always)]
     fn take(&mut self, byte: u8) -> bool {
         match self.rest {
             [first, rest @ ..] if *first == byte => {
@@ -520,11 +539,13 @@ impl<'a> Scan<'a> {
         }
     }
 
+    #[inline(always)]
     fn null(&mut self) -> bool {
         self.rest.first() == Some(&b'n') && self.word(b"null")
     }
 
     /// An object; `member` takes the value that stands next.
+    #[inline(always)]
     fn object(&mut self, mut member: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
         if !self.take(b'{') {
             return None;
@@ -553,6 +574,7 @@ impl<'a> Scan<'a> {
     }
 
     /// A text without escapes, as it stands.
+    #[inline(always)]
     fn string(&mut self) -> Option<&'a [u8]> {
         let [b'"', inside @ ..] = self.rest else { return None };
         let mut rest = inside;
@@ -579,6 +601,7 @@ impl<'a> Scan<'a> {
     }
 
     /// A text of a length that every field may have, or nothing said.
+    #[inline(always)]
     fn text(&mut self) -> Option<Option<&'a [u8]>> {
         if self.null() {
             return Some(None);
@@ -597,6 +620,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Up to so many decimal digits, at least one, and how many there were.
+    #[inline(always)]
     fn digits(&mut self, most: usize) -> Option<(u64, usize)> {
         let begin = self.rest;
         let mut value = 0u64;
@@ -609,12 +633,14 @@ impl<'a> Scan<'a> {
     }
 
     /// As [`Scan::digits`], without a leading zero: the part of a number before its point.
+    #[inline(always)]
     fn whole(&mut self, most: usize) -> Option<(u64, usize)> {
         let zero = self.rest.first() == Some(&b'0');
         self.digits(most).filter(|&(_, count)| !zero || count == 1)
     }
 
     /// A whole number of up to 19 digits, which a `u64` always holds, or nothing said.
+    #[inline(always)]
     fn number(&mut self) -> Option<Option<u64>> {
         if self.null() {
             return Some(None);

@@ -16,7 +16,9 @@ pub(crate) fn hash64(bytes: &[u8]) -> u64 {
 }
 
 /// The hash of a text; 0 is "none". An empty text is a text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) struct TextHash(pub(crate) u64);
 
 impl TextHash {

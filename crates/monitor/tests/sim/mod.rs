@@ -11,6 +11,10 @@ const START: i64 = 1_795_132_800_000;
 pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -19,7 +23,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, limit: i64) -> i64 {
+    pub(crate) fn below(&mut self, limit: i64) -> i64 {
         i64::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
     }
 

@@ -25,7 +25,7 @@ fn same(line: &[u8]) {
 fn usual_lines_are_read_the_fast_way() {
     let mut texts = Texts::default().cache();
     for line in usual_lines() {
-        assert!(fast(line.as_bytes(), &mut texts).is_some(), "{line}");
+        assert!(fast(line.as_bytes(), &mut texts, Digests::Always).is_some(), "{line}");
         same(line.as_bytes());
     }
 }
@@ -158,6 +158,21 @@ fn a_line_feed_at_the_end_does_not_count() {
     let mut texts = Texts::default().cache();
     let plain = read_line(line.as_bytes(), &mut texts);
     assert_eq!(read_line(format!("{line}\n").as_bytes(), &mut texts), plain);
+}
+
+#[test]
+fn a_digest_that_is_left_out_is_the_only_difference() {
+    let mut texts = Texts::default().cache();
+    for line in usual_lines() {
+        let Ok(Item::Observation(all)) = read_line(line.as_bytes(), &mut texts) else { panic!("{line}") };
+        let Ok(Item::Observation(mut some)) = read_line_with(line.as_bytes(), &mut texts, Digests::WithoutId)
+        else {
+            panic!("{line}")
+        };
+        assert_eq!(some.digest == RawDigest([0; 32]), line.contains("event_id"), "{line}");
+        some.digest = all.digest;
+        assert_eq!(some, all);
+    }
 }
 
 #[test]
