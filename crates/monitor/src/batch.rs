@@ -1,6 +1,6 @@
 //! Batches: many events in a compact binary form (`touchmark.batch/1`), for sources that speak to the monitor directly.
 //!
-//! A batch says what lines of `touchmark.event/1` say, field by field. It takes about a third of their size, and reading
+//! A batch says what lines of `touchmark.event/1` say, field by field. It takes less than 60 % of their size, and reading
 //! it takes a fraction of the time. [`encode`] and [`Writer`] write batches, [`Reader`] reads them.
 //!
 //! # Layout
