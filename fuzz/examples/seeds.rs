@@ -25,6 +25,7 @@ use touchmark_identity::apdu::se05x::{
 };
 use touchmark_identity::apdu::tlv;
 use touchmark_identity::assurance::{Certification, CounterBudget, KeyAssurance, Part, Storage};
+use touchmark_identity::event::Event;
 use touchmark_identity::evidence::{Evidence, TpmEvidence};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::{PublicKey, sha256};
@@ -35,6 +36,7 @@ use touchmark_identity::tpm::{
 use touchmark_keystore::element::ElementStore;
 use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::{Counters, KeyStore, Objects, Ratchet};
+use touchmark_monitor::batch::encode;
 use x509_cert::Certificate;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages};
@@ -186,6 +188,13 @@ fn identity(seeds: &Seeds, element: &Evidence, tpm: &TpmEvidence) -> Result<(), 
     let digits = r#"{"schema":"touchmark.event/1","type":"registry","time":"2026-11-20T22:00:00Z","source":"r",
         "identity":{"common_name":"m"},"device":"m","home":{"lat":-7.000095664684072e-29,"lon":1e-5,"radius_km":0.1}}"#;
     seeds.add("event_line", EVENTS.lines().chain([digits]))?;
+    let events = EVENTS.lines().chain([digits]).map(|line| Event::from_line(line.as_bytes()));
+    let events: Vec<Event> = events.collect::<Result<_, _>>()?;
+    let mut batches = vec![encode(&events)?];
+    for event in &events {
+        batches.push(encode(std::slice::from_ref(event))?);
+    }
+    seeds.add("batch", batches)?;
     seeds.add("finding_line", FINDINGS.lines())?;
     seeds.add("evidence_cbor", [element.to_cbor(), Evidence::Tpm(tpm.clone()).to_cbor()])?;
     let whole = KeyAssurance {

@@ -1,6 +1,6 @@
 //! Batches: many events in a compact binary form (`touchmark.batch/1`), for sources that speak to the monitor directly.
 //!
-//! A batch says what lines of `touchmark.event/1` say, field by field. It takes about a third of their size, and reading
+//! A batch says what lines of `touchmark.event/1` say, field by field. It takes less than 60 % of their size, and reading
 //! it takes a fraction of the time. [`encode`] and [`Writer`] write batches, [`Reader`] reads them.
 //!
 //! # Layout
@@ -70,6 +70,9 @@
 mod error;
 mod record;
 mod write;
+
+use std::hint::black_box;
+use std::io::BufRead;
 
 use touchmark_identity::event::{Event, MAX_LINE_BYTES, MAX_TEXT_BYTES, RawDigest};
 use touchmark_identity::key::sha256;
@@ -206,6 +209,7 @@ impl<'a> Records<'a> {
     }
 
     /// The next record, or why it is none.
+    #[inline(always)]
     pub(crate) fn next_record(&mut self) -> Option<Result<(Record<'a>, Raw<'a>), BatchError>> {
         if self.begun == self.announced {
             let left = self.rest.0.len();
@@ -226,7 +230,7 @@ impl<'a> Records<'a> {
     }
 
     /// Reads one record whose form was read, as an event.
-    fn event(&self, record: &Record<'a>) -> Result<Event, BatchError> {
+    pub(crate) fn event(&self, record: &Record<'a>) -> Result<Event, BatchError> {
         record.event().map_err(|source| BatchError::Registry { number: self.begun, source })
     }
 }
@@ -239,6 +243,11 @@ pub(crate) struct Raw<'a> {
 }
 
 impl Raw<'_> {
+    /// The bytes whose SHA-256 is the digest.
+    pub(crate) fn digested(&self) -> Vec<u8> {
+        [self.table.as_slice(), self.bytes].concat()
+    }
+
     /// The digest by which a finding names the record.
     pub(crate) fn digest(&self) -> RawDigest {
         // Nearly every record is short; only for a long one is there a copy on the heap.
@@ -343,8 +352,13 @@ impl Tally {
 pub fn tally_lines(lines: &[u8], digests: Digests) -> Tally {
     let mut texts = Texts::default().cache();
     let mut tally = Tally::default();
-    for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-        tally.count(std::hint::black_box(read_line_with(line, &mut texts, digests)));
+    let (mut rest, mut line) = (lines, Vec::new());
+    // Reading from memory does not fail.
+    while rest.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        if !line.trim_ascii().is_empty() {
+            tally.count(black_box(read_line_with(&line, &mut texts, digests)));
+        }
+        line.clear();
     }
     tally
 }
@@ -357,7 +371,7 @@ pub fn tally(batch: &[u8], digests: Digests) -> Result<Tally, BatchError> {
     let mut texts = Texts::default().cache();
     let mut tally = Tally::default();
     for item in read_batch(batch, &mut texts, digests)? {
-        tally.count(std::hint::black_box(item));
+        tally.count(black_box(item));
     }
     Ok(tally)
 }

@@ -25,7 +25,7 @@ use touchmark_identity::key::sha256;
 
 use crate::network::Network;
 
-#[expect(unused_imports, reason = "as the whole module")]
+#[cfg(test)]
 pub(crate) use line::read_line;
 pub(crate) use line::read_line_with;
 pub(crate) use texts::{TextCache, TextHash, Texts, hash64};
@@ -89,12 +89,12 @@ impl Names {
     }
 
     /// Takes up a name, in place of an earlier one of its kind.
+    #[inline(always)]
     pub(crate) fn set(&mut self, name: Name) {
-        for (at, (kind, bits)) in NAME_KINDS.iter().zip(&mut self.bits).enumerate() {
-            if *kind == name.kind {
-                *bits = name.bits;
-                self.present |= 1 << at;
-            }
+        // Kinds are numbered in the order of `NAME_KINDS`.
+        if let Some(bits) = self.bits.get_mut(name.kind as usize) {
+            *bits = name.bits;
+            self.present |= 1 << (name.kind as u32);
         }
     }
 
@@ -348,11 +348,12 @@ impl Said {
             self.device_time.map(i64::cast_unsigned),
         ];
         let present = numbers.iter().fold(0u64, |bits, number| bits << 1 | u64::from(number.is_some()));
-        let texts = [self.firmware, self.device_type, self.token, self.quote].map(|text| text.0);
-        let words = [present].into_iter().chain(numbers.map(Option::unwrap_or_default)).chain(texts);
+        let [a, b, c, d, e, f] = numbers.map(Option::unwrap_or_default);
+        let [g, h, i, j] = [self.firmware, self.device_type, self.token, self.quote].map(|text| text.0);
         let mut bytes = [0; 11 * 8];
-        for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
-            to.copy_from_slice(&word.to_le_bytes());
+        let (words, _) = bytes.as_chunks_mut::<8>();
+        for (to, word) in words.iter_mut().zip([present, a, b, c, d, e, f, g, h, i, j]) {
+            *to = word.to_le_bytes();
         }
         hash64(&bytes)
     }
@@ -374,6 +375,7 @@ fn event_key(source: TextHash, event_id: Option<&[u8]>, digest: &RawDigest) -> u
 
 impl Observation {
     /// An event of which nothing is known but what every event has. Names are still to be added.
+    #[inline(always)]
     fn bare(kind: Kind, time: i64, source: TextHash, digest: RawDigest, event_id: Option<&[u8]>) -> Self {
         Self {
             kind,

@@ -5,6 +5,7 @@
 //! the same for every order of arrival within the watermark, and for every number of threads: a partition sees the same
 //! events in the same order, and the partitions' findings are joined in the order of the events.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -12,9 +13,10 @@ use touchmark_identity::event::{Event, EventBody, EventError, RawDigest};
 use touchmark_identity::finding::Finding;
 use touchmark_identity::timestamp::Timestamp;
 
+use crate::batch::{BatchError, Body, Records};
 use crate::clocks::Clocks;
 use crate::engine::Counts;
-use crate::observation::{Digests, Item, TextCache, Texts, read_line_with};
+use crate::observation::{Digests, Item, Observation, TextCache, Texts, read_line_with};
 use crate::partition::{Held, Partition, Written};
 use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
@@ -56,7 +58,7 @@ impl std::fmt::Debug for Monitor {
 /// An event on its way to its partition, and the line that it was read from.
 struct Coming<'a> {
     held: Held,
-    line: &'a [u8],
+    line: Cow<'a, [u8]>,
 }
 
 impl Monitor {
@@ -132,7 +134,7 @@ impl Monitor {
                 Ok(item) => {
                     let (at, held) = self.route(item, line);
                     if let Some(queue) = coming.get_mut(usize::from(at)) {
-                        queue.push(Coming { held, line });
+                        queue.push(Coming { held, line: Cow::Borrowed(line) });
                     }
                 }
                 Err(error) => refused(place, error),
@@ -140,6 +142,53 @@ impl Monitor {
         }
         let watermark = self.clocks.watermark();
         self.observe(watermark, coming);
+    }
+
+    /// Takes a batch of events in the binary form; `refused` is told of each record that cannot be read, by its place.
+    ///
+    /// # Errors
+    /// [`BatchError`] when it is no batch; nothing of it was taken then.
+    pub fn take_batch(
+        &mut self,
+        batch: &[u8],
+        refused: &mut dyn FnMut(usize, BatchError),
+    ) -> Result<(), BatchError> {
+        let mut records = Records::open(batch)?;
+        let mut texts = self.texts.cache();
+        let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
+        let mut place = 0;
+        while let Some(next) = records.next_record() {
+            let taken = next.and_then(|(record, raw)| {
+                let line = raw.digested();
+                let item = match record.body {
+                    Body::Registry(_) => Item::Registry(Box::new(records.event(&record)?)),
+                    _ => {
+                        let seen = Observation::of_record(&record, &raw, &mut texts, Digests::WithoutId);
+                        let at = usize::from(self.routes.of(&seen.names));
+                        if let Some(partition) = self.partitions.get_mut(at)
+                            && let Some(key) = partition.engine.unknown(&seen.names)
+                        {
+                            partition.restore_label(key, records.event(&record)?.identity);
+                        }
+                        Item::Observation(seen)
+                    }
+                };
+                Ok((item, line))
+            });
+            match taken {
+                Ok((item, line)) => {
+                    let (at, held) = self.route(item, &line);
+                    if let Some(queue) = coming.get_mut(usize::from(at)) {
+                        queue.push(Coming { held, line: Cow::Owned(line) });
+                    }
+                }
+                Err(error) => refused(place, error),
+            }
+            place += 1;
+        }
+        let watermark = self.clocks.watermark();
+        self.observe(watermark, coming);
+        Ok(())
     }
 
     /// The partition of an item, and the item at its corrected time.
@@ -168,7 +217,7 @@ impl Monitor {
             let mut out: Vec<Written> = Vec::new();
             for (partition, coming) in partitions.iter_mut().zip(coming) {
                 for Coming { held, line } in coming {
-                    partition.hold(held, line, &mut Event::from_line);
+                    partition.hold(held, &line, &mut Event::from_line);
                 }
                 partition.observe(watermark, &mut out);
             }

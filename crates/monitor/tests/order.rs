@@ -82,6 +82,35 @@ fn any_order_within_the_watermark_and_any_number_of_threads_give_the_same_findin
 }
 
 #[test]
+fn batches_give_what_lines_give() {
+    let lines = lines(4);
+    let story = |lines: &[String]| {
+        // The digests differ, and with them the ids of findings.
+        let about = |line: &String| {
+            let finding = touchmark_identity::finding::Finding::from_line(line.as_bytes()).unwrap();
+            (finding.identity, finding.kind, finding.grade, finding.detected, finding.revision, finding.says)
+        };
+        lines.iter().map(about).collect::<Vec<_>>()
+    };
+    let expected = story(&run(&lines, 1, 1_000));
+    let events: Vec<_> = lines
+        .iter()
+        .map(|line| touchmark_identity::event::Event::from_line(line.as_bytes()).unwrap())
+        .collect();
+    let mut monitor = Monitor::new(&Settings::default(), workers(2));
+    let mut findings = Vec::new();
+    for events in events.chunks(1_000) {
+        let batch = touchmark_monitor::batch::encode(events).unwrap();
+        monitor.take_batch(&batch, &mut |_, error| panic!("{error}")).unwrap();
+        findings.extend(monitor.drain());
+    }
+    monitor.finish();
+    findings.extend(monitor.drain());
+    let found: Vec<String> = findings.iter().map(touchmark_identity::finding::Finding::to_line).collect();
+    assert_eq!(story(&found), expected);
+}
+
+#[test]
 fn a_restart_from_a_snapshot_changes_nothing() {
     let lines = lines(9);
     let expected = run(&lines, 1, 512);

@@ -269,6 +269,7 @@ fn stamp(micros: i64) -> Timestamp {
 
 impl<'a> Record<'a> {
     /// Reads a record; the name of the field where it cannot be read.
+    #[inline(always)]
     pub(super) fn read(bytes: &'a [u8], texts: &[Shared<'a>]) -> Result<Self, &'static str> {
         let mut cut = Cut(bytes);
         let (body, allowed) = match cut.byte().ok_or("type")? {

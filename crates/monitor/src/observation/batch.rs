@@ -11,6 +11,7 @@ use crate::network::Network;
 
 impl Observation {
     /// What a record says that is no registry line: as [`Observation::of`] its event.
+    #[inline(always)]
     pub(crate) fn of_record(
         record: &Record<'_>,
         raw: &Raw<'_>,

@@ -22,6 +22,7 @@ use crate::network::Network;
 ///
 /// # Errors
 /// As [`Event::from_line`].
+#[cfg(test)]
 pub(crate) fn read_line(line: &[u8], texts: &mut TextCache) -> Result<Item, EventError> {
     read_line_with(line, texts, Digests::Always)
 }
@@ -42,6 +43,7 @@ pub(crate) fn read_line_with(
 }
 
 /// The usual line; none for any other, among them every line that is not an event.
+#[inline(always)]
 fn fast(line: &[u8], texts: &mut TextCache, digests: Digests) -> Option<Observation> {
     if line.len() > MAX_LINE_BYTES {
         return None;
@@ -120,6 +122,7 @@ struct IdentityFields<'a> {
 }
 
 /// Notes a member; none where it came already.
+#[inline(always)]
 fn once(seen: &mut u32, bit: u32) -> Option<()> {
     let mask = 1u32 << bit;
     let new = *seen & mask == 0;
@@ -293,6 +296,7 @@ impl<'a> Fields<'a> {
         })
     }
 
+    #[inline(always)]
     fn finish(self, line: &[u8], texts: &mut TextCache, digests: Digests) -> Option<Observation> {
         if self.schema? != SCHEMA.as_bytes() || self.names.is_empty() {
             return None;
@@ -463,6 +467,7 @@ fn serial_digits(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// The bytes that so many hex digits of either case stand for, [`folded`]. All digits are checked.
+#[inline(always)]
 fn hex_bits<const DIGITS: usize>(text: &[u8]) -> Option<u128> {
     let text: &[u8; DIGITS] = text.try_into().ok()?;
     let wrong = text.iter().fold(0u8, |wrong, &byte| wrong | u8::from(!byte.is_ascii_hexdigit()));
@@ -488,6 +493,7 @@ fn hex_word(digits: [u8; 8]) -> u32 {
 }
 
 /// A word with this byte eight times.
+#[inline(always)]
 const fn each(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
@@ -496,6 +502,7 @@ const fn each(byte: u8) -> u64 {
 const HIGH_BITS: u64 = each(0x80);
 
 /// The place of the first byte of eight that is a quotation mark, a backslash or below a space.
+#[inline(always)]
 fn first_stop(word: u64) -> Option<usize> {
     // The lowest mark is exact: a borrow runs upwards only.
     let below = |word: u64, byte: u8| word.wrapping_sub(each(byte)) & !word & HIGH_BITS;
