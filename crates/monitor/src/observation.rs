@@ -25,8 +25,6 @@ use touchmark_identity::key::sha256;
 
 use crate::network::Network;
 
-#[cfg(test)]
-pub(crate) use line::read_line;
 pub(crate) use line::read_line_with;
 pub(crate) use texts::{TextCache, TextHash, Texts, hash64};
 
@@ -222,14 +220,8 @@ pub(crate) struct Observation {
     pub(crate) names: Names,
     pub(crate) session: TextHash,
     pub(crate) network: Option<Network>,
-    /// 0: not known.
-    pub(crate) port: u16,
     pub(crate) place: Option<Place>,
-    /// Two upper-case ASCII letters, the first in the high byte; 0: not known.
-    pub(crate) country: u16,
     pub(crate) ja4: TextHash,
-    pub(crate) tls_version: TextHash,
-    pub(crate) resumed: Option<bool>,
     pub(crate) firmware: TextHash,
     pub(crate) device_type: TextHash,
     /// 32 bits of the hash of the presented token, never 0 where there is one.
@@ -243,13 +235,6 @@ pub(crate) struct Observation {
     pub(crate) uptime_ms: Option<i64>,
     pub(crate) boot_count: Option<u64>,
     pub(crate) security_version: Option<u64>,
-    pub(crate) device_time: Option<i64>,
-    /// Size of a heartbeat, or bytes from the device in a session.
-    pub(crate) bytes: Option<u64>,
-    pub(crate) bytes_out: Option<u64>,
-    pub(crate) messages_in: Option<u64>,
-    pub(crate) messages_out: Option<u64>,
-    pub(crate) duration_ms: Option<u64>,
     pub(crate) has_quote: bool,
     /// Hash of everything that a heartbeat says: equal for a replayed message, whoever brings it and whenever; 0 for
     /// other kinds.
@@ -302,16 +287,6 @@ pub(crate) const UPTIME_MAX_MS: i64 = 100 * 366 * 86_400_000;
 
 fn uptime(ms: Option<u64>) -> Option<i64> {
     ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms <= UPTIME_MAX_MS)
-}
-
-/// A country as a number; 0 for a text that is not two letters.
-fn country(text: &[u8]) -> u16 {
-    match text {
-        &[a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
-            u16::from_be_bytes([a.to_ascii_uppercase(), b.to_ascii_uppercase()])
-        }
-        _ => 0,
-    }
 }
 
 /// 32 bits of the hash of a text, never 0.
@@ -388,12 +363,8 @@ impl Observation {
             names: Names::default(),
             session: TextHash::NONE,
             network: None,
-            port: 0,
             place: None,
-            country: 0,
             ja4: TextHash::NONE,
-            tls_version: TextHash::NONE,
-            resumed: None,
             firmware: TextHash::NONE,
             device_type: TextHash::NONE,
             token: 0,
@@ -403,12 +374,6 @@ impl Observation {
             uptime_ms: None,
             boot_count: None,
             security_version: None,
-            device_time: None,
-            bytes: None,
-            bytes_out: None,
-            messages_in: None,
-            messages_out: None,
-            duration_ms: None,
             has_quote: false,
             content: 0,
         }
@@ -440,10 +405,8 @@ impl Observation {
     fn authenticated(&mut self, body: &Authentication, texts: &mut TextCache) {
         self.session = TextHash::of(body.session.as_bytes());
         self.came_from(body.peer.as_ref());
-        if let Some(Tls { version, resumed, ja4, sni: _ }) = &body.tls {
-            self.tls_version = texts.keep_some(version.as_deref());
+        if let Some(Tls { ja4, .. }) = &body.tls {
             self.ja4 = texts.keep_some(ja4.as_deref());
-            self.resumed = *resumed;
         }
         self.device_type = texts.keep_some(body.device_type.as_deref());
         self.firmware = texts.keep_some(body.firmware.as_deref());
@@ -456,11 +419,6 @@ impl Observation {
 
     fn ended(&mut self, body: &SessionEnd) {
         self.session = TextHash::of(body.session.as_bytes());
-        self.duration_ms = body.duration_ms;
-        self.bytes = body.bytes_in;
-        self.bytes_out = body.bytes_out;
-        self.messages_in = body.messages_in;
-        self.messages_out = body.messages_out;
     }
 
     fn beat(&mut self, body: &Heartbeat, texts: &mut TextCache) {
@@ -474,8 +432,6 @@ impl Observation {
         self.device_type = texts.keep_some(body.device_type.as_deref());
         self.token = hash32_of(body.token.as_deref());
         self.token_issued = hash32_of(body.token_issued.as_deref());
-        self.device_time = body.device_time.map(|at| at.micros() / 1_000);
-        self.bytes = body.bytes;
         self.has_quote = body.counter_quote.is_some();
         let quote = body.counter_quote.as_ref().map(ToString::to_string);
         let said = Said {
@@ -496,9 +452,7 @@ impl Observation {
     fn came_from(&mut self, peer: Option<&Peer>) {
         let Some(peer) = peer else { return };
         self.network = Some(Network::of(peer));
-        self.port = peer.port.unwrap_or(0);
         self.place = Place::of(peer.lat, peer.lon);
-        self.country = peer.country.as_ref().map_or(0, |text| country(text.as_bytes()));
     }
 }
 

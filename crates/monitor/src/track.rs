@@ -204,10 +204,6 @@ impl Track {
         self.flags & flag != 0
     }
 
-    pub(crate) fn has_case(&self) -> bool {
-        self.has(flag::CASE)
-    }
-
     pub(crate) fn clear_case(&mut self) {
         self.set(flag::CASE, false);
     }

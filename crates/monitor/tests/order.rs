@@ -1,6 +1,6 @@
 //! The same findings for any order of arrival within the watermark, any number of threads, and across a restart.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop where it stands")]
 
 #[expect(dead_code, reason = "this suite uses less of the generator than its neighbour")]
 mod sim;

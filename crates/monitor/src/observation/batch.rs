@@ -3,9 +3,7 @@
 use touchmark_identity::event::{NameKind, Peer, RawDigest};
 use touchmark_identity::key::sha256;
 
-use super::{
-    Digests, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, country, folded, uptime,
-};
+use super::{Digests, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, folded, uptime};
 use crate::batch::{Body, PeerRecord, Raw, Record, Shared, TlsRecord};
 use crate::network::Network;
 
@@ -34,23 +32,14 @@ impl Observation {
         seen.names = names(record, texts);
         seen.session = hash_of(record.session);
         if kind == Kind::SessionEnd {
-            seen.duration_ms = record.duration_ms;
-            seen.bytes = record.bytes_in;
-            seen.bytes_out = record.bytes_out;
-            seen.messages_in = record.messages_in;
-            seen.messages_out = record.messages_out;
             return seen;
         }
-        if let Some(PeerRecord { ip, port, asn, country: land, lat, lon }) = record.peer {
+        if let Some(PeerRecord { ip, asn, lat, lon, .. }) = record.peer {
             seen.network = Some(Network::of(&Peer { asn, ..Peer::at(ip) }));
-            seen.port = port.unwrap_or(0);
             seen.place = Place::of(lat, lon);
-            seen.country = land.map_or(0, |land| country(land.text.as_bytes()));
         }
-        if let Some(TlsRecord { version, ja4, resumed, sni: _ }) = record.tls {
-            seen.tls_version = keep(texts, version);
+        if let Some(TlsRecord { ja4, .. }) = record.tls {
             seen.ja4 = keep(texts, ja4);
-            seen.resumed = resumed;
         }
         seen.firmware = keep(texts, record.firmware);
         seen.device_type = keep(texts, record.device_type);
@@ -63,8 +52,6 @@ impl Observation {
         if kind == Kind::Heartbeat {
             seen.boot_count = record.boot_count;
             seen.security_version = record.security_version;
-            seen.device_time = record.device_time.map(|at| at / 1_000);
-            seen.bytes = record.bytes;
             seen.has_quote = record.quote.is_some();
             let quote = record.quote.as_ref().map(ToString::to_string);
             let said = Said {

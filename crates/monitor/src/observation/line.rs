@@ -13,8 +13,7 @@ use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
 
 use super::{
-    Digests, Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, country, folded, hash32,
-    uptime,
+    Digests, Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, folded, hash32, uptime,
 };
 use crate::network::Network;
 
@@ -328,18 +327,11 @@ impl<'a> Fields<'a> {
         seen.names = self.names;
         seen.session = hash_of(self.session);
         if kind == Kind::SessionEnd {
-            seen.duration_ms = self.duration_ms;
-            seen.bytes = self.bytes_in;
-            seen.bytes_out = self.bytes_out;
-            seen.messages_in = self.messages_in;
-            seen.messages_out = self.messages_out;
             return Some(seen);
         }
-        if let Some((network, port)) = peer {
+        if let Some((network, _)) = peer {
             seen.network = Some(network);
-            seen.port = port;
             seen.place = Place::of(self.peer.lat, self.peer.lon);
-            seen.country = self.peer.country.map_or(0, country);
         }
         seen.firmware = keep(texts, self.firmware);
         seen.device_type = keep(texts, self.device_type);
@@ -348,9 +340,7 @@ impl<'a> Fields<'a> {
         seen.uptime_ms = uptime(self.uptime_ms);
         if kind == Kind::Authentication {
             seen.token = self.token.map_or(0, hash32);
-            seen.tls_version = keep(texts, self.tls.version);
             seen.ja4 = keep(texts, self.tls.ja4);
-            seen.resumed = self.tls.resumed;
             seen.boot_id = self.boot_id.map_or(0, hash32);
             return Some(seen);
         }
@@ -358,8 +348,6 @@ impl<'a> Fields<'a> {
         seen.token = self.token.map_or(0, |_| token.short());
         seen.boot_count = self.boot_count;
         seen.security_version = self.security_version;
-        seen.device_time = device_time.map(|at| at / 1_000);
-        seen.bytes = self.bytes;
         seen.has_quote = !self.quote.is_none();
         let said = Said {
             counter: self.counter,

@@ -138,7 +138,7 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Random(seed), devices: Vec::new(), tokens: 0, ids: 0 }
+        Self { random: Random::new(seed), devices: Vec::new(), tokens: 0, ids: 0 }
     }
 
     pub(crate) fn device(&mut self, device: Device, noise: Noise) {
