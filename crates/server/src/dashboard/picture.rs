@@ -112,7 +112,7 @@ fn track_drawn(axis: Axis, top: f64, track: &Track) -> Markup {
     let line = top + 24.0;
     let ends =
         track.marks.first().zip(track.marks.last()).map(|(first, last)| (axis.x(first.at), axis.x(last.at)));
-    let class = if track.original { "instance original" } else { "instance" };
+    let class = if track.original { "holder original" } else { "holder" };
     html! {
         g class=(class) data-branch=(track.branch) {
             text.track-name x="0" y=(figure(line - 1.0)) { "Branch " (track.branch) }
