@@ -1,10 +1,5 @@
 //! Decisions about findings, from events to the list in a real browser, and who may send them.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::expect_used,
-    reason = "test helpers: a surprise is a panic"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test helpers: a surprise is a panic")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

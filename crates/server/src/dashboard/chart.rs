@@ -41,7 +41,7 @@ impl Axis {
     /// The moments that get a tick.
     fn ticks(self) -> (i64, Vec<Timestamp>) {
         let fits = |step: &i64| self.length / (step * SECOND) <= MOST_TICKS;
-        let step = STEPS.into_iter().find(fits).unwrap_or_else(|| self.length / SECOND / MOST_TICKS) * SECOND;
+        let step = STEPS.into_iter().find(fits).unwrap_or(self.length / SECOND / MOST_TICKS) * SECOND;
         let first = self.from.div_euclid(step) + 1;
         let end = self.from.saturating_add(self.length);
         let moments = (first..).map(|number| number * step).take_while(|at| *at <= end).take(16);
