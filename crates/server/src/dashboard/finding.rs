@@ -46,7 +46,7 @@ pub fn finding(view: &FindingPage) -> String {
             div.stack {
                 section.panel aria-labelledby="places-title" {
                     h2 #places-title { "Where they were" }
-                    div data-live=(live("places")) { (places(&view.places)) }
+                    div data-live=(live("places")) { (places(view)) }
                 }
                 section.panel aria-labelledby="acts-title" {
                     h2 #acts-title { "What was done" }
@@ -82,7 +82,7 @@ pub fn finding_fragment(part: &str, view: &FindingPage) -> Option<String> {
     let content = match part {
         "summary" => summary(view),
         "picture" => picture(view),
-        "places" => places(&view.places),
+        "places" => places(view),
         "decisions" => decisions(view),
         "acts" => acts(&view.acts),
         "branches" => branches(&view.branches, view.original),
@@ -174,7 +174,7 @@ fn branches(branches: &[Branch], original: Option<Original>) -> Markup {
                     }
                 }
             }
-            @if original.is_none() {
+            @if original.is_none() && branches.len() > 1 {
                 p.note { "It is not decided which of them is the device itself." }
             }
         }

@@ -14,7 +14,7 @@ use super::view::{Band, FindingPage, MarkKind, Picture, PictureMark, Place, Trac
 const TOP: f64 = 44.0;
 /// Height of one track with its bands.
 const TRACK: f64 = 96.0;
-/// Height of the line for what fits several branches.
+/// Height of the line for what fits no branch better than the others.
 const SHARED: f64 = 44.0;
 /// Looks that bands have; further labels share the last.
 const LOOKS: u64 = 4;
@@ -28,8 +28,8 @@ pub(super) fn picture(view: &FindingPage) -> Markup {
                 div.scroll tabindex="0" role="region" aria-labelledby="picture-title" { (drawn(picture)) }
                 (legend(picture))
                 p.note {
-                    "Events are placed by boot, counter, network and firmware as the finding names them; what fits several "
-                    "branches is drawn apart. A mark leads to its line in the log."
+                    "Events are placed by boot, counter, network and firmware as the finding names them; what fits none "
+                    "or several equally well, such as an earlier boot, is drawn apart. A mark leads to its line in the log."
                     @if picture.omitted > 0 {
                         " " (counted(picture.omitted, "event", "events")) " of that time are not drawn."
                     }
@@ -62,15 +62,19 @@ fn drawn(picture: &Picture) -> Markup {
             @for (place, track) in picture.tracks.iter().enumerate() {
                 @if place != lead { (branching(axis, picture, lead, place, track)) }
             }
-            @for (place, track) in picture.tracks.iter().enumerate() { (track_drawn(axis, top_of(place), track)) }
+            @for (place, track) in picture.tracks.iter().enumerate() { (track_drawn(axis, top_of(place), track, place == lead)) }
             @if !picture.unplaced.is_empty() {
-                text.track-name x="0" y=(figure(tracks_end + 24.0)) { "Fits several" }
+                text.track-name x="0" y=(figure(tracks_end + 24.0)) { "Not placed" }
                 line.track.shared x1=(figure(LEFT)) y1=(figure(tracks_end + 20.0)) x2=(figure(RIGHT))
                     y2=(figure(tracks_end + 20.0)) {}
                 @for mark in &picture.unplaced { (mark_drawn(axis, tracks_end + 20.0, mark)) }
             }
-            (moment_line(fork, bottom, "fork", "Began", &clock(picture.fork), true))
-            (moment_line(detected, bottom, "detected", "Known", &clock(picture.detected), false))
+            @if detected - fork < 1.0 {
+                (moment_line(fork, (18.0, bottom), "detected", "Began and known", &clock(picture.fork)))
+            } @else {
+                (moment_line(fork, (16.0, bottom), "fork", "Began", &clock(picture.fork)))
+                (moment_line(detected, (31.0, bottom), "detected", "Known", &clock(picture.detected)))
+            }
         }
     }
 }
@@ -96,23 +100,26 @@ fn branching(axis: Axis, picture: &Picture, lead: usize, place: usize, track: &T
     html! { path.branching d=(path) {} }
 }
 
-fn moment_line(x: f64, bottom: f64, class: &str, word: &str, time: &str, before: bool) -> Markup {
-    // Near an edge the words would leave the drawing.
-    let before = if before { x > LEFT + 90.0 } else { x > RIGHT - 110.0 };
-    let (at, anchor) = if before { (x - 5.0, "end") } else { (x + 5.0, "start") };
+fn moment_line(x: f64, (y, bottom): (f64, f64), class: &str, word: &str, time: &str) -> Markup {
+    // The words stand on the side that has room for them.
+    let (at, anchor) = if x > RIGHT - 160.0 { (x - 5.0, "end") } else { (x + 5.0, "start") };
     html! {
         g class={ "moment " (class) } {
-            line x1=(figure(x)) y1="8" x2=(figure(x)) y2=(figure(bottom)) {}
-            text x=(figure(at)) y="18" text-anchor=(anchor) { tspan.word { (word) } " " (time) }
+            line x1=(figure(x)) y1="6" x2=(figure(x)) y2=(figure(bottom)) {}
+            text x=(figure(at)) y=(figure(y)) text-anchor=(anchor) { tspan.word { (word) } " " (time) }
         }
     }
 }
 
-fn track_drawn(axis: Axis, top: f64, track: &Track) -> Markup {
+fn track_drawn(axis: Axis, top: f64, track: &Track, lead: bool) -> Markup {
     let line = top + 24.0;
     let ends =
         track.marks.first().zip(track.marks.last()).map(|(first, last)| (axis.x(first.at), axis.x(last.at)));
-    let class = if track.original { "holder original" } else { "holder" };
+    let class = match (track.original, lead) {
+        (true, _) => "holder lead original",
+        (false, true) => "holder lead",
+        (false, false) => "holder",
+    };
     html! {
         g class=(class) data-branch=(track.branch) {
             text.track-name x="0" y=(figure(line - 1.0)) { "Branch " (track.branch) }
@@ -251,18 +258,24 @@ fn legend(picture: &Picture) -> Markup {
 }
 
 /// Where the instances were: a map where events carry positions, else their countries.
-pub(super) fn places(places: &[Place]) -> Markup {
+pub(super) fn places(view: &FindingPage) -> Markup {
+    let places = &view.places;
+    // As in the picture: the original, or the first, has one look, and the others have others.
+    let original = view.original.map(|original| original.branch);
+    let lead = original.or_else(|| view.branches.first().map(|branch| branch.id));
+    let others = view.branches.iter().map(|branch| branch.id).filter(|id| Some(*id) != lead);
+    let ranks: Vec<u64> = lead.into_iter().chain(others).collect();
     let points: Vec<(&Place, f64, f64)> =
         places.iter().filter_map(|place| place.position.map(|(lat, lon)| (place, lat, lon))).collect();
     html! {
         @if places.is_empty() {
             p.empty { "No event says where it came from." }
         } @else {
-            @if !points.is_empty() { (map(&points)) }
+            @if !points.is_empty() { (map(&points, &ranks)) }
             ul.places {
                 @for place in places {
                     li {
-                        span class={ "place-key " (branch_class(place.branch)) } aria-hidden="true" {}
+                        span class={ "place-key " (branch_class(place.branch, &ranks)) } aria-hidden="true" {}
                         strong { (branch_name(place.branch)) } " "
                         @if let Some(country) = &place.country { (country) " " }
                         @if let Some((lat, lon)) = place.position { span.faint { (degrees(lat, lon)) } " " }
@@ -278,12 +291,15 @@ pub(super) fn places(places: &[Place]) -> Markup {
 }
 
 fn branch_name(branch: Option<u64>) -> String {
-    branch.map_or_else(|| "Fits several".to_owned(), |branch| format!("Branch {branch}"))
+    branch.map_or_else(|| "Not placed".to_owned(), |branch| format!("Branch {branch}"))
 }
 
-/// The class that gives a branch its colour and shape on the map.
-fn branch_class(branch: Option<u64>) -> String {
-    branch.map_or_else(|| "at-several".to_owned(), |branch| format!("at{}", branch.min(3)))
+/// The class that gives a branch its colour and shape on the map, by its place among the branches.
+fn branch_class(branch: Option<u64>, ranks: &[u64]) -> String {
+    match branch.map(|branch| ranks.iter().position(|id| *id == branch).unwrap_or(ranks.len())) {
+        Some(rank) => format!("at{}", rank.min(3)),
+        None => "at-none".to_owned(),
+    }
 }
 
 fn degrees(lat: f64, lon: f64) -> String {
@@ -313,7 +329,7 @@ fn distance((lat, lon): (f64, f64), (lat2, lon2): (f64, f64)) -> f64 {
 
 /// An equirectangular map: x is the longitude, y the latitude. The part of the world that holds the points, with the
 /// graticule; no coasts, because they would say no more than the figures do.
-fn map(points: &[(&Place, f64, f64)]) -> Markup {
+fn map(points: &[(&Place, f64, f64)], ranks: &[u64]) -> Markup {
     let (south, north) = bounds(points.iter().map(|(_, lat, _)| *lat), 15.0, 90.0);
     let (west, east) = bounds(points.iter().map(|(_, _, lon)| *lon), 30.0, 180.0);
     let (width, height) = (460.0, (460.0 * (north - south) / (east - west)).clamp(120.0, 300.0));
@@ -357,9 +373,10 @@ fn map(points: &[(&Place, f64, f64)]) -> Markup {
                 text x="3" y=(figure(y(lat) - 3.0)) { (whole(lat, "N", "S")) }
             }
             @for (place, lat, lon) in points {
-                g class={ "point " (branch_class(place.branch)) } {
+                @let class = branch_class(place.branch, ranks);
+                g class={ "point " (class) } {
                     title { (branch_name(place.branch)) ", " (degrees(*lat, *lon)) ", " (counted(place.events, "event", "events")) }
-                    @if place.branch.is_some_and(|branch| branch % 2 == 1) {
+                    @if matches!(class.as_str(), "at1" | "at3") {
                         path d={ "M" (figure(x(*lon))) " " (figure(y(*lat) - 7.0)) "l7 7-7 7-7-7z" } {}
                     } @else {
                         circle cx=(figure(x(*lon))) cy=(figure(y(*lat))) r="6" {}
@@ -410,7 +427,7 @@ mod tests {
         #[test]
         fn a_map_holds_its_points(spots in proptest::collection::vec((-90.0f64..=90.0, -180.0f64..=180.0), 1..6)) {
             let all: Vec<Place> = spots.iter().map(|(lat, lon)| place(0, *lat, *lon)).collect();
-            let drawn = places(&all).into_string();
+            let drawn = places(&FindingPage { places: all, ..super::super::sample::finding() }).into_string();
             prop_assert!(!drawn.contains("NaN") && !drawn.contains("inf"));
             let (south, north) = bounds(spots.iter().map(|(lat, _)| *lat), 15.0, 90.0);
             prop_assert!(spots.iter().all(|(lat, _)| (south..=north).contains(lat)));

@@ -588,7 +588,7 @@ pub struct Picture {
     pub span: (Timestamp, Timestamp),
     /// One for each branch, in their order.
     pub tracks: Vec<Track>,
-    /// What fits several branches equally well.
+    /// What fits no branch, or several equally well.
     pub unplaced: Vec<PictureMark>,
     /// When the matter began.
     pub fork: Timestamp,
@@ -657,7 +657,7 @@ pub struct Band {
 /// Where events of a branch came from, as the events themselves say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
-    /// The branch's number; `None` where events fit several.
+    /// The branch's number; `None` where events fit none, or several equally well.
     pub branch: Option<u64>,
     /// Two letters (ISO 3166-1 alpha-2), where known.
     pub country: Option<String>,

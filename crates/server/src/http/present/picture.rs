@@ -1,7 +1,7 @@
 //! From a finding and the events of its time to its picture: which event came from which instance.
 //!
 //! The finding says how its instances differ; the log does not say which of them sent an event. So each event is held
-//! against what the finding says of each instance, and goes to the one that it fits best. What fits several equally
+//! against what the finding says of each instance, and goes to the one that it fits best. What fits none, or several equally
 //! well is drawn apart. Nothing is concluded from this: the finding stands without its picture.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,9 @@ const COLUMNS: i64 = 240;
 /// Boots this close together, in milliseconds, are the same: the monitor's own tolerance (`docs/monitoring.md`).
 const SAME_BOOT_MS: i64 = 900_000;
 /// What is shown before the matter began and after it was known, at least, in milliseconds.
-const MARGIN_MS: i64 = 600_000;
+const MARGIN_MS: i64 = 3_600_000;
+/// Of what was before and after, no more events than this, so that the matter itself has most of the room.
+const AROUND: usize = 30;
 /// No more places than this are shown.
 const MAX_PLACES: usize = 24;
 
@@ -176,15 +178,12 @@ fn give<'a>(finding: &Finding, events: &'a [(u64, Event)]) -> Vec<Given<'a>> {
 
 /// The picture; `None` when the log holds no event of that time. `total` is how many there are, with those not read.
 pub(super) fn picture(finding: &Finding, events: &[(u64, Event)], total: u64) -> Option<Picture> {
-    let given = give(finding, events);
-    let first = given.iter().map(|one| one.event.time).min()?;
-    let last = given.iter().map(|one| one.event.time).max()?;
-    let (from, to) = span(finding);
-    // No more room than there is something to show.
-    let span = (
-        from.max(first.plus_ms(-5_000)).min(finding.first_event),
-        to.min(last.plus_ms(5_000)).max(finding.detected),
-    );
+    let mut given = give(finding, events);
+    if given.is_empty() {
+        return None;
+    }
+    let span = narrowed(finding, given.iter().map(|one| one.event.time).collect());
+    given.retain(|one| (span.0..=span.1).contains(&one.event.time));
     let column_ms = (span.1.ms_since(span.0) / COLUMNS).max(1);
     let mut looks: BTreeMap<String, u64> = BTreeMap::new();
     let mut look = |label: &str| {
@@ -218,6 +217,17 @@ pub(super) fn picture(finding: &Finding, events: &[(u64, Event)], total: u64) ->
         detected: finding.detected,
         omitted: total.saturating_sub(events.len() as u64),
     })
+}
+
+/// The part of the time that the picture shows: the matter itself, and a bounded number of events around it.
+fn narrowed(finding: &Finding, mut times: Vec<Timestamp>) -> (Timestamp, Timestamp) {
+    const EDGE_MS: i64 = 5_000;
+    times.sort();
+    let start = finding.first_event.min(finding.detected);
+    let end = finding.first_event.max(finding.detected);
+    let before = times.iter().rev().filter(|at| **at < start).take(AROUND).last();
+    let after = times.iter().filter(|at| **at > end).take(AROUND).last();
+    (before.unwrap_or(&start).plus_ms(-EDGE_MS), after.unwrap_or(&end).plus_ms(EDGE_MS))
 }
 
 /// Marks in the order of time; those of one kind within one column become one.
@@ -299,3 +309,6 @@ pub(super) fn places(finding: &Finding, events: &[(u64, Event)]) -> Vec<Place> {
     found.sort_by_key(|place| (place.branch.is_none(), place.branch, std::cmp::Reverse(place.events)));
     found
 }
+
+#[cfg(test)]
+mod tests;
