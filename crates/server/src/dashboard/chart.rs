@@ -13,9 +13,9 @@ pub(super) const RIGHT: f64 = 944.0;
 const MOST_TICKS: i64 = 8;
 const SECOND: i64 = 1_000_000;
 /// Steps that people read easily, in seconds.
-const STEPS: [i64; 18] = [
-    1, 2, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000,
-    31_536_000,
+const STEPS: [i64; 20] = [
+    1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 604_800,
+    2_592_000, 31_536_000,
 ];
 
 /// A stretch of time laid out from [`LEFT`] to [`RIGHT`].
