@@ -494,6 +494,12 @@ pub trait Registry: Send {
     /// [`RegistryError`] when the database fails.
     fn journal(&mut self, from: u64, limit: u32) -> Result<Vec<JournalEntry>, RegistryError>;
 
+    /// The newest journal entries about one subject, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when the database fails.
+    fn journal_of(&mut self, subject: &str, limit: u32) -> Result<Vec<JournalEntry>, RegistryError>;
+
     /// Recomputes the journal's chain and returns the number of its entries.
     ///
     /// # Errors

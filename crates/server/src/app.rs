@@ -106,7 +106,7 @@ impl App {
     /// # Errors
     /// [`ServerError::EventLog`] when it could not be written.
     pub fn accept(&self, new: &NewEvent<'_>) -> Result<bool, ServerError> {
-        let accepted = self.watch().accept(new)?;
+        let accepted = self.watch().accept(new, self.now())?;
         if accepted.new {
             self.metrics.event(new.event.body.type_name());
         }
@@ -129,6 +129,10 @@ impl App {
             && finding.grade == Certainty::Confirmed
             && finding.closed.is_none();
         let (true, Some(name)) = (wanted, &finding.device) else { return Ok(()) };
+        if self.watch().triage().holds_back(finding, self.now()) {
+            tracing::warn!(id = %finding.id, "no response: a person has decided about this finding");
+            return Ok(());
+        }
         let device = DeviceId::new(name).map_err(|e| ServerError::BadBody { detail: e.to_string() })?;
         let status = self.authority().known(&device)?.status;
         if status == DeviceStatus::Enrolled {

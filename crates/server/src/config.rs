@@ -46,6 +46,9 @@ pub struct Listen {
     pub public: SocketAddr,
     /// Dashboard and metrics, plain HTTP for loopback or a proxy that authenticates. Default `127.0.0.1:8081`.
     pub dashboard: SocketAddr,
+    /// Names under which browsers reach the dashboard, for instance through a proxy. Forms are taken under these names,
+    /// `localhost` and numeric addresses alone, so that no foreign page can send one. Default: none.
+    pub dashboard_hosts: Vec<String>,
     /// Unix socket on which the terminator hands heartbeats on. Whoever may open it speaks for any device. Default:
     /// `telemetry.sock` in the data directory.
     pub telemetry: Option<PathBuf>,
@@ -62,6 +65,7 @@ impl Default for Listen {
             enrol: ([127, 0, 0, 1], 8443).into(),
             public: ([127, 0, 0, 1], 8080).into(),
             dashboard: ([127, 0, 0, 1], 8081).into(),
+            dashboard_hosts: Vec::new(),
             telemetry: None,
             telemetry_mode: "0600".to_owned(),
             hosts: Vec::new(),

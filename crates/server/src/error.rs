@@ -125,6 +125,18 @@ pub enum ServerError {
         /// The operation.
         operation: &'static str,
     },
+    /// SV-0017, peer: a request that changes something did not come from the dashboard's own pages.
+    #[error("the request was not made by a page of this dashboard: {detail}")]
+    ForeignRequest {
+        /// What was expected and found.
+        detail: String,
+    },
+    /// SV-0018, caller: a decision about a finding that breaks a rule. Nothing was written.
+    #[error("the decision was not taken: {detail}")]
+    BadTriage {
+        /// Which rule.
+        detail: &'static str,
+    },
     /// The authority's errors keep their own codes.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -154,6 +166,8 @@ impl ServerError {
             Self::TaskEnded { .. } => "SV-0014",
             Self::Endorsers { .. } => "SV-0015",
             Self::NotOffered { .. } => "SV-0016",
+            Self::ForeignRequest { .. } => "SV-0017",
+            Self::BadTriage { .. } => "SV-0018",
             Self::Authority(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -163,10 +177,15 @@ impl ServerError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::BadBody { .. } | Self::Config { .. } | Self::NotConfirmed { .. } => StatusCode::BAD_REQUEST,
+            Self::BadBody { .. }
+            | Self::Config { .. }
+            | Self::NotConfirmed { .. }
+            | Self::BadTriage { .. } => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::UnknownCertificate { .. } | Self::NotInService { .. } => StatusCode::FORBIDDEN,
+            Self::UnknownCertificate { .. } | Self::NotInService { .. } | Self::ForeignRequest { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NotAcceptable { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotOffered { .. } => StatusCode::NOT_IMPLEMENTED,

@@ -18,9 +18,11 @@ pub mod gate;
 pub mod http;
 pub mod keys;
 pub mod metrics;
+pub mod pace;
 pub mod run;
 pub mod tail;
 pub mod tls;
+pub mod triage;
 pub mod watch;
 
 pub use config::Config;

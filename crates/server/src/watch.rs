@@ -14,6 +14,8 @@ use touchmark_monitor::{Engine, Settings};
 
 use crate::error::ServerError;
 use crate::events::{EventLog, NewEvent};
+use crate::pace::Pace;
+use crate::triage::{Flaw, MAX_PER_FINDING, NewTriage, Register, Triage};
 
 /// How many events are read at once when the monitor's state is rebuilt.
 const CHUNK: u32 = 4_096;
@@ -44,6 +46,8 @@ pub struct InputState {
     pub refused: BTreeMap<String, (u64, String)>,
     /// Why it cannot be read at the moment.
     pub trouble: Option<String>,
+    /// How regularly it speaks.
+    pub pace: Pace,
 }
 
 impl InputState {
@@ -73,6 +77,7 @@ pub struct Watch {
     engine: Engine,
     seen: BTreeMap<String, Seen>,
     registered: BTreeMap<String, EventBody>,
+    triage: Register,
     /// Sources by name.
     pub inputs: BTreeMap<String, InputState>,
 }
@@ -88,8 +93,10 @@ impl Watch {
             engine: Engine::new(settings),
             seen: BTreeMap::new(),
             registered: BTreeMap::new(),
+            triage: Register::default(),
             inputs: BTreeMap::new(),
         };
+        watch.triage = Register::new(watch.log.triage()?);
         let mut last = 0;
         loop {
             let chunk = watch.log.after(last, CHUNK)?;
@@ -110,11 +117,11 @@ impl Watch {
         }
     }
 
-    /// Writes an event down and observes it.
+    /// Writes an event that arrived at `now` down and observes it.
     ///
     /// # Errors
     /// [`ServerError::EventLog`] when it could not be written; it was not observed then.
-    pub fn accept(&mut self, new: &NewEvent<'_>) -> Result<Accepted, ServerError> {
+    pub fn accept(&mut self, new: &NewEvent<'_>, now: Timestamp) -> Result<Accepted, ServerError> {
         if !self.log.append(new)? {
             return Ok(Accepted { new: false, findings: Vec::new() });
         }
@@ -126,6 +133,7 @@ impl Watch {
         let input = self.inputs.entry(new.event.source.clone()).or_default();
         input.accepted += 1;
         input.last_event = Some(new.event.time);
+        input.pace.heard(new.event.time, now);
         Ok(Accepted { new: true, findings })
     }
 
@@ -157,6 +165,52 @@ impl Watch {
     #[must_use]
     pub fn seen(&self, device: &str) -> Option<&Seen> {
         self.seen.get(device)
+    }
+
+    /// What people decided about findings.
+    #[must_use]
+    pub fn triage(&self) -> &Register {
+        &self.triage
+    }
+
+    /// Writes a decision about a finding down; it is in force when this returns.
+    ///
+    /// # Errors
+    /// [`ServerError::NotFound`] when there is no such finding, [`ServerError::BadTriage`] when the decision breaks a
+    /// rule, [`ServerError::EventLog`] when it could not be written.
+    pub fn decide(&mut self, id: &str, what: NewTriage, now: Timestamp) -> Result<(), ServerError> {
+        let missing = || ServerError::NotFound { what: "finding" };
+        let line = self.log.finding(id)?.ok_or_else(missing)?;
+        let finding = Finding::from_line(line.as_bytes()).map_err(|_| missing())?;
+        let bad = |flaw: Flaw| ServerError::BadTriage { detail: flaw.says() };
+        what.check(now).map_err(bad)?;
+        if self.triage.of(id).len() >= MAX_PER_FINDING {
+            return Err(ServerError::BadTriage {
+                detail: "the finding has as many decisions as are kept: 200",
+            });
+        }
+        let row = self.log.put_triage(Triage {
+            seq: 0,
+            finding: id.to_owned(),
+            device: finding.device.clone(),
+            identity: finding.identity.label(),
+            kind: finding.kind,
+            grade: finding.grade,
+            what,
+            at: now,
+            undone: None,
+        })?;
+        self.triage.add(row);
+        Ok(())
+    }
+
+    /// Undoes a decision and returns the finding that it was about.
+    ///
+    /// # Errors
+    /// [`ServerError::NotFound`] when there is no such decision, or it was undone before; [`ServerError::EventLog`].
+    pub fn undo(&mut self, seq: u64, now: Timestamp) -> Result<String, ServerError> {
+        self.log.undo_triage(seq, now)?;
+        self.triage.undo(seq, now).ok_or(ServerError::NotFound { what: "decision" })
     }
 
     /// The log, for reading.

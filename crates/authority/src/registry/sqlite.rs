@@ -249,6 +249,17 @@ fn since(at: Timestamp, reason: RevocationReason) -> (i64, i64) {
     (at.micros(), reason as i64)
 }
 
+fn journal_entry(row: &Row<'_>) -> rusqlite::Result<JournalEntry> {
+    Ok(JournalEntry {
+        number: row.get(0)?,
+        at: moment(row.get(1)?),
+        kind: row.get(2)?,
+        subject: row.get(3)?,
+        body: row.get(4)?,
+        hash: row.get(5)?,
+    })
+}
+
 impl Registry for SqliteRegistry {
     fn add_device(
         &mut self,
@@ -689,18 +700,20 @@ impl Registry for SqliteRegistry {
                 "SELECT number, at, kind, subject, body, hash FROM journal WHERE number >= ?1 ORDER BY number LIMIT ?2",
             )
             .map_err(&failed)?;
-        let rows = statement
-            .query_map(params![from, limit], |row| {
-                Ok(JournalEntry {
-                    number: row.get(0)?,
-                    at: moment(row.get(1)?),
-                    kind: row.get(2)?,
-                    subject: row.get(3)?,
-                    body: row.get(4)?,
-                    hash: row.get(5)?,
-                })
-            })
+        let rows = statement.query_map(params![from, limit], journal_entry).map_err(&failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn journal_of(&mut self, subject: &str, limit: u32) -> Result<Vec<JournalEntry>, RegistryError> {
+        let failed = refused("read the journal");
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT number, at, kind, subject, body, hash FROM journal WHERE subject = ?1 ORDER BY number DESC \
+                 LIMIT ?2",
+            )
             .map_err(&failed)?;
+        let rows = statement.query_map(params![subject, limit], journal_entry).map_err(&failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 

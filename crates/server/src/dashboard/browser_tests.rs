@@ -72,6 +72,10 @@ fn content(path: &str, site: &Site) -> (u16, &'static str, String) {
     let part = path.rsplit('/').next().unwrap_or_default();
     let found = match (segments.next(), segments.next()) {
         (Some(""), None) => Some((HTML, overview(&site.overview))),
+        (Some("findings"), None) => Some((HTML, findings(&sample::findings_page()))),
+        (Some("sources"), None) => Some((HTML, sources(&sample::sources_page()))),
+        (Some("event"), Some(_)) => Some((HTML, event(&sample::event_page()))),
+        (Some("device"), Some(_)) if part == "timeline" => Some((HTML, history(&sample::history_page()))),
         (Some("device"), Some(_)) => Some((HTML, device(&sample::device()))),
         (Some("finding"), Some(_)) => Some((HTML, finding(&sample::finding()))),
         (Some("fragment"), Some("overview")) => {
@@ -79,6 +83,12 @@ fn content(path: &str, site: &Site) -> (u16, &'static str, String) {
         }
         (Some("fragment"), Some("device")) => {
             device_fragment(part, &sample::device()).map(|text| (HTML, text))
+        }
+        (Some("fragment"), Some("findings")) => {
+            findings_fragment(part, &sample::findings_page()).map(|text| (HTML, text))
+        }
+        (Some("fragment"), Some("sources")) => {
+            sources_fragment(part, &sample::sources_page()).map(|text| (HTML, text))
         }
         (Some("fragment"), Some("finding")) => {
             finding_fragment(part, &sample::finding()).map(|text| (HTML, text))
@@ -102,6 +112,10 @@ fn every_page_obeys_the_policy_and_fits_a_telephone() {
         ("/", "Overview"),
         ("/device/meter-000017", "meter-000017"),
         ("/finding/5f0c2a9e41d7b863", "Copied key"),
+        ("/findings", "Findings"),
+        ("/sources", "Sources"),
+        ("/event/951201", "Event 951\u{202f}201"),
+        ("/device/meter-000017/timeline", "Timeline of meter-000017"),
         ("/nothing/here", "Not found"),
     ] {
         for width in [390, 1400] {
@@ -207,4 +221,47 @@ fn a_page_lives_and_leaves_its_reader_alone() {
     let toggle = browser.find("#live-toggle").unwrap();
     assert_eq!(toggle.attribute("aria-pressed").unwrap().as_deref(), Some("true"));
     assert_eq!(browser.requests_outside(&origin).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_finding_is_drawn_with_both_instances() {
+    let (origin, _site) = serve();
+    let Some(browser) = Browser::start() else { return };
+    for (width, dark) in [(1400, false), (1400, true), (390, false)] {
+        browser.viewport(width, 900).unwrap();
+        browser.prefer_dark(dark).unwrap();
+        browser.open(&format!("{origin}/finding/5f0c2a9e41d7b863")).unwrap();
+        let names = "return [...document.querySelectorAll('svg.tracks .holder .track-name')]\
+            .filter((name) => name.getBoundingClientRect().width > 0).map((name) => name.textContent)";
+        assert_eq!(browser.run(names, &[]).unwrap(), json!(["Branch 0", "Branch 1"]), "{width}");
+        assert_eq!(browser.find_all("svg.tracks .holder.original").unwrap().len(), 1);
+        // The beginning is drawn left of the moment at which it could be known, and both inside the picture.
+        let places = "const box = (css) => document.querySelector(css).getBoundingClientRect(); \
+            const all = box('svg.tracks'), fork = box('.moment.fork line'), known = box('.moment.detected line'); \
+            return [all.left < fork.left, fork.left < known.left, known.right < all.right, \
+            [...document.querySelectorAll('svg.tracks .beat')].every((mark) => mark.getBoundingClientRect().height > 0)]";
+        assert_eq!(browser.run(places, &[]).unwrap(), json!([true, true, true, true]), "{width}");
+        // Words can be read against their ground: the drawing has its colours from the style sheet.
+        let colours = "const ink = (css) => getComputedStyle(document.querySelector(css)); \
+            return [ink('svg.tracks .track-name').fill, ink('.panel').backgroundColor]";
+        let colours = browser.run(colours, &[]).unwrap();
+        assert_ne!(colours[0], colours[1], "{colours}");
+        assert_eq!(browser.find_all("svg.map .point").unwrap().len(), 2);
+        // A mark leads to its line.
+        let link = browser.find("svg.tracks .holder a").unwrap().attribute("href").unwrap();
+        assert!(link.is_some_and(|link| link.contains("/event/")));
+    }
+}
+
+#[test]
+fn what_only_a_suppression_needs_is_folded_away() {
+    let (origin, _site) = serve();
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&format!("{origin}/finding/5f0c2a9e41d7b863")).unwrap();
+    let term = browser.find("#triage-hours").unwrap();
+    assert!(!term.is_displayed().unwrap());
+    browser.find("input[value=\"suppress\"]").unwrap().click().unwrap();
+    assert!(term.is_displayed().unwrap());
+    browser.find("input[value=\"acknowledge\"]").unwrap().click().unwrap();
+    assert!(!term.is_displayed().unwrap());
 }

@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::frame;
 use super::parts::{
-    certificate_state, code, counted, device_fragment_url, device_status, finding_url, findings, grade,
-    moment, moment_or_absent, number, regime_meaning, standing, test_tag,
+    certificate_state, code, counted, device_fragment_url, device_status, device_url, finding_url, findings,
+    grade, moment, moment_or_absent, number, regime_meaning, standing, test_tag,
 };
 use super::view::{
     AssuranceView, CertificateView, DevicePage, DeviceStatus, FindingRow, TimelineEntry, TimelineKind,
@@ -39,7 +39,10 @@ pub fn device(view: &DevicePage) -> String {
                 }
             }
             section.panel aria-labelledby="timeline-title" {
-                h2 #timeline-title { "Timeline" }
+                div.panel-head {
+                    h2 #timeline-title { "Timeline" }
+                    a href={ (device_url(&view.id)) "/timeline" } { "All of it, on one axis" }
+                }
                 div data-live=(live("timeline")) { (timeline(&view.timeline, view.timeline_total)) }
             }
         }

@@ -17,7 +17,7 @@ pub(super) fn page(frame: &Frame, title: &str, crumbs: Crumbs<'_>, content: &Mar
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="referrer" content="no-referrer";
+                meta name="referrer" content="same-origin";
                 title { (title) " · Touchmark" }
                 link rel="icon" type="image/svg+xml" href=(asset_url("emblem.svg"));
                 link rel="stylesheet" href=(asset_url("dashboard.css"));
@@ -31,6 +31,13 @@ pub(super) fn page(frame: &Frame, title: &str, crumbs: Crumbs<'_>, content: &Mar
                         span { "Touchmark" }
                     }
                     span.instance { (frame.instance) }
+                    nav.site aria-label="Pages" {
+                        ul {
+                            @for (address, words) in [("/", "Overview"), ("/findings", "Findings"), ("/sources", "Sources")] {
+                                li { a href=(address) aria-current=[(words == title).then_some("page")] { (words) } }
+                            }
+                        }
+                    }
                     div.live {
                         span #live-state { "As of " (super::parts::moment(frame.now, false)) }
                         button #live-toggle type="button" aria-pressed="false" hidden { "Pause" }

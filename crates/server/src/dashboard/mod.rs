@@ -13,19 +13,34 @@
 //! |---|---|
 //! | `/` | [`overview`] |
 //! | `/device/{id}` | [`device`] |
+//! | `/device/{id}/timeline` | [`history`] |
+//! | `/findings` | [`findings`] |
 //! | `/finding/{id}` | [`finding`] |
+//! | `/event/{seq}` | [`event`] |
+//! | `/sources` | [`sources`] |
 //! | `/fragment/overview/{part}` | [`overview_fragment`], `part` being one of [`OVERVIEW_PARTS`] |
 //! | `/fragment/device/{id}/{part}` | [`device_fragment`], `part` being one of [`DEVICE_PARTS`] |
 //! | `/fragment/finding/{id}/{part}` | [`finding_fragment`], `part` being one of [`FINDING_PARTS`] |
+//! | `/fragment/findings/{part}` | [`findings_fragment`], `part` being one of [`FINDINGS_PARTS`] |
+//! | `/fragment/sources/{part}` | [`sources_fragment`], `part` being one of [`SOURCES_PARTS`] |
 //! | `/assets/{name}` | [`asset`] |
+//! | POST `/finding/{id}/triage`, POST `/triage/{seq}/undo` | to the finding's page |
 //!
-//! Deliberately absent: any action. The pages show and propose; revoking and releasing stay with the command line.
+//! Deliberately absent: any act on a device. The pages show and propose, and take down what people decided about a
+//! finding; quarantine, release and revocation stay with the command line.
 
+mod chart;
+mod decisions;
 mod device;
+mod event;
 mod finding;
+mod findings;
 mod frame;
+mod history;
 mod overview;
 mod parts;
+mod picture;
+mod sources;
 mod trouble;
 pub mod view;
 
@@ -37,14 +52,18 @@ mod sample;
 mod tests;
 
 pub use device::{DEVICE_PARTS, device, device_fragment};
+pub use event::event;
 pub use finding::{FINDING_PARTS, finding, finding_fragment};
+pub use findings::{FINDINGS_PARTS, findings, findings_fragment};
+pub use history::history;
 pub use overview::{OVERVIEW_PARTS, overview, overview_fragment};
+pub use sources::{SOURCES_PARTS, sources, sources_fragment};
 pub use trouble::trouble;
 
 /// The value of the `Content-Security-Policy` header for every page and fragment (W3C Content Security Policy
-/// Level 3 §6): own scripts, styles, images and requests, and nothing else.
+/// Level 3 §6): own scripts, styles, images, requests and forms, and nothing else.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-    connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A file served under `/assets/`.
 struct Asset {

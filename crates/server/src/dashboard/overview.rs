@@ -34,7 +34,7 @@ pub fn overview(view: &Overview) -> String {
         }
         div.columns {
             section.panel aria-labelledby="findings-title" {
-                h2 #findings-title { "Findings" }
+                div.panel-head { h2 #findings-title { "Findings" } a href="/findings" { "All, with filters" } }
                 div data-live="/fragment/overview/findings" { (all_findings(&view.findings, view.findings_total)) }
             }
             div.stack {
@@ -61,7 +61,7 @@ pub fn overview(view: &Overview) -> String {
             div #fleet data-live="/fragment/overview/fleet" { (fleet(&view.fleet, view.fleet_total, view.frame.now)) }
         }
         section.panel aria-labelledby="inputs-title" {
-            h2 #inputs-title { "Inputs" }
+            div.panel-head { h2 #inputs-title { "Inputs" } a href="/sources" { "Lag and examples" } }
             div data-live="/fragment/overview/inputs" { (inputs(&view.inputs)) }
         }
     };
@@ -171,7 +171,7 @@ fn all_findings(rows: &[FindingRow], total: u64) -> Markup {
             (findings(rows, true))
             @let shown = rows.len() as u64;
             @if total > shown {
-                p.more { "The newest " (number(shown)) " of " (counted(total, "finding", "findings")) "." }
+                p.more { "The newest " (number(shown)) " of " (counted(total, "current finding", "current findings")) "." }
             }
         }
     }

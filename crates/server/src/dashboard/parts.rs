@@ -4,7 +4,8 @@ use maud::{Markup, html};
 use touchmark_identity::assurance::{Basis, Grade, Regime, Storage};
 use touchmark_identity::timestamp::Timestamp;
 
-use super::view::{CertificateState, DeviceStatus, FindingGrade, FindingRow, InputState, Standing};
+use super::view::{CertificateState, DeviceStatus, FindingGrade, FindingRow, InputState, Recheck, Standing};
+use crate::triage::Standing as TriageStanding;
 
 /// Thin, unbreakable space: groups digits without being read as a decimal mark.
 const DIGIT_GROUP: char = '\u{202f}';
@@ -96,6 +97,17 @@ pub(super) fn device_url(id: &str) -> String {
 /// The address of a finding's page.
 pub(super) fn finding_url(id: &str) -> String {
     format!("/finding/{}", segment(id))
+}
+
+/// The address of a line of the event log.
+pub(super) fn event_url(seq: u64) -> String {
+    format!("/event/{seq}")
+}
+
+/// A query with its question mark (RFC 3986 §3.4), empty where there is no pair.
+pub(super) fn escaped_query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={}", segment(value))).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
 /// The address of a part of a device's page.
@@ -279,6 +291,37 @@ fn closed_tag() -> Markup {
     tag("quiet", Shape::Dash, "closed")
 }
 
+/// How a finding stands with the people who look after it.
+pub(super) fn standing_tag(standing: TriageStanding) -> Markup {
+    match standing {
+        TriageStanding::Open => tag("warn", Shape::Ring, standing.says()),
+        TriageStanding::Acknowledged => tag("fine", Shape::Disc, standing.says()),
+        TriageStanding::Upheld => tag("danger", Shape::Tick, standing.says()),
+        TriageStanding::FalseAlarm => tag("quiet", Shape::Cross, standing.says()),
+        TriageStanding::Suppressed => tag("quiet", Shape::Bars, standing.says()),
+        TriageStanding::Closed => tag("quiet", Shape::Dash, standing.says()),
+    }
+}
+
+/// What looking a raw line up in the log gave.
+pub(super) fn recheck_tag(check: Recheck) -> Markup {
+    match check {
+        Recheck::Matches { .. } => tag("fine", Shape::Tick, "re-checked: matches"),
+        Recheck::Differs { .. } => tag("danger", Shape::Cross, "re-checked: does not match"),
+        Recheck::Absent => tag("quiet", Shape::Dash, "not in this log"),
+    }
+}
+
+/// The mark of a source that has been silent for too long.
+pub(super) fn silent_tag() -> Markup {
+    tag("warn", Shape::Ring, "silent")
+}
+
+/// The mark of a harmless cause that may still hold.
+pub(super) fn possible_tag() -> Markup {
+    tag("warn", Shape::Ring, "still possible")
+}
+
 /// `kind` of the contract in words; a kind that this version does not know stays as it is.
 pub(super) fn kind(kind: &str) -> &str {
     match kind {
@@ -340,7 +383,11 @@ fn finding_item(row: &FindingRow, with_device: bool) -> Markup {
             div.finding-head {
                 h3 { a href=(finding_url(&row.id)) { (kind(&row.kind)) } }
                 (finding_grade(row.grade))
-                @if row.closed { (closed_tag()) }
+                @match row.standing {
+                    // What nobody has decided about is the usual case and needs no mark.
+                    TriageStanding::Open => @if row.closed { (closed_tag()) },
+                    standing => (standing_tag(standing)),
+                }
                 @if with_device { (about_link(row)) }
                 span.when { (moment(row.detected, true)) }
             }

@@ -1,14 +1,18 @@
 //! A small, believable fleet for the tests.
 
 use touchmark_identity::assurance::{Basis, Grade, Regime, Storage};
+use touchmark_identity::finding::{Certainty, Kind};
 use touchmark_identity::timestamp::Timestamp;
 
 use super::view::{
-    AssuranceField, AssuranceView, AuthorityKey, Banner, BannerTone, BenignCause, Branch, CertificateState,
-    CertificateView, Counts, DevicePage, DeviceRow, DeviceStatus, EventRef, EvidenceRow, FindingGrade,
-    FindingPage, FindingRow, Frame, Input, InputState, Original, Overview, Refusal, Standing, StorageCount,
-    TimelineEntry, TimelineKind, Trouble,
+    ActRow, AssuranceField, AssuranceView, AuthorityKey, Band, Banner, BannerTone, BenignCause, Branch,
+    CertificateState, CertificateView, Counts, DevicePage, DeviceRow, DeviceStatus, DeviceTimeline,
+    EventPage, EventRef, EvidenceRow, FindingFilter, FindingGrade, FindingPage, FindingRow, FindingsPage,
+    Frame, HistoryRow, Input, InputState, Lane, MarkKind, Original, Overview, Picture, PictureMark, Place,
+    Recheck, Refusal, SourceRow, SourcesPage, Standing, StorageCount, TimelineEntry, TimelineKind, Track,
+    Trouble,
 };
+use crate::triage::{Ceiling, Decision, NewTriage, Reason, Standing as TriageStanding, Suppression, Triage};
 
 /// The moment this many seconds after 2026-11-20T22:30:00Z.
 fn at(seconds: i64) -> Timestamp {
@@ -52,6 +56,157 @@ pub(crate) fn clone_finding() -> FindingRow {
         action: "challenge-both".to_owned(),
         revision: 2,
         closed: false,
+        regime: Regime::Duplication,
+        standing: TriageStanding::Open,
+    }
+}
+
+/// A suppression on the page of [`clone_finding`], and an earlier decision that was undone.
+fn decisions() -> Vec<Triage> {
+    let row = |seq, what, undone| Triage {
+        seq,
+        finding: clone_finding().id,
+        device: Some("meter-000017".to_owned()),
+        identity: "key 3f9a12c0de55b0a1".to_owned(),
+        kind: Kind::Clone,
+        grade: Certainty::Suspect,
+        what,
+        at: at(-1_200),
+        undone,
+    };
+    let plain = NewTriage {
+        decision: Decision::FalseAlarm,
+        reason: Some(Reason::SecondUplink),
+        note: "LTE fail-over, ticket 4711".to_owned(),
+        suppression: None,
+    };
+    let suppression = NewTriage {
+        decision: Decision::Suppress,
+        reason: Some(Reason::TestDevice),
+        note: String::new(),
+        suppression: Some(Suppression {
+            ceiling: Ceiling::Suspect,
+            rule: Some("network.return".to_owned()),
+            until: at(86_400),
+        }),
+    };
+    vec![row(7, plain, Some(at(-600))), row(8, suppression, None)]
+}
+
+pub(crate) fn findings_page() -> FindingsPage {
+    FindingsPage {
+        frame: frame(),
+        filter: FindingFilter { grade: Some(Certainty::Confirmed), page: 1, ..FindingFilter::default() },
+        rows: findings(),
+        matching: 104,
+        grades: [100, 3, 1],
+        standings: vec![(TriageStanding::Open, 104), (TriageStanding::Suppressed, 2)],
+        pages: 3,
+        suppressions: decisions(),
+    }
+}
+
+pub(crate) fn sources_page() -> SourcesPage {
+    let sources = overview().inputs.into_iter().map(|input| SourceRow {
+        watermark: input.last_event,
+        delay_ms: Some(420),
+        heard: input.last_event,
+        usual_ms: Some(30_000),
+        silent: input.state == InputState::Unreadable,
+        examples: input.refused.iter().map(|_| "{\"ssl_client_serial\":\"\"}".to_owned()).collect(),
+        input,
+    });
+    SourcesPage { frame: frame(), sources: sources.collect() }
+}
+
+pub(crate) fn event_page() -> EventPage {
+    EventPage {
+        frame: frame(),
+        seq: 951_201,
+        kind: "heartbeat".to_owned(),
+        at: Some(at(-95)),
+        source: "telemetry".to_owned(),
+        device: Some("meter-000017".to_owned()),
+        line: format!("{{\"schema\":\"touchmark.event/1\",\"token\":\"{}\"}}", "0a".repeat(64)),
+        sha256: "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b".to_owned(),
+    }
+}
+
+pub(crate) fn history_page() -> DeviceTimeline {
+    let row = |seconds: i64, lane, title: &str, seq| HistoryRow {
+        at: at(seconds),
+        until: (lane == Lane::Session).then(|| at(seconds + 240)),
+        lane,
+        title: title.to_owned(),
+        detail: "counter 42 991, up for 2600000 s, from 192.0.2.7".to_owned(),
+        seq,
+        finding: (lane == Lane::Finding).then(|| clone_finding().id),
+    };
+    let beats =
+        (1..40).map(|beat: i64| row(-60 * beat, Lane::Heartbeat, "Heartbeat", Some(beat.unsigned_abs())));
+    let mut rows: Vec<HistoryRow> = beats.collect();
+    rows.push(row(-900, Lane::Session, "Authenticated", Some(900)));
+    rows.push(row(-95, Lane::Finding, "Finding: clone, confirmed", None));
+    rows.push(row(-90, Lane::Authority, "Quarantined", None));
+    rows.push(row(-89, Lane::Registry, "Registry", Some(901)));
+    DeviceTimeline {
+        frame: frame(),
+        id: "meter-000017".to_owned(),
+        span: (at(-2_400), at(0)),
+        rows,
+        older: Some(17),
+        newer: true,
+        total: 4_321,
+    }
+}
+
+fn picture() -> Picture {
+    let mark = |seconds: i64, kind, seq: u64| PictureMark {
+        at: at(seconds),
+        kind,
+        count: 1 + seq % 2,
+        says: format!("counter {}, up for 900 s, from 192.0.2.7", 42_868 + seq),
+        seq: Some(seq),
+    };
+    let beats = |from: i64, first: u64| -> Vec<PictureMark> {
+        (0u32..)
+            .map(|beat| from + i64::from(beat) * 110)
+            .take_while(|at| *at < 0)
+            .zip(first..)
+            .map(|(at, seq)| mark(at, MarkKind::Heartbeat, seq))
+            .collect()
+    };
+    let band = |from: i64, to: i64, label: &str, look| Band {
+        from: at(from),
+        to: at(to),
+        label: label.to_owned(),
+        look,
+    };
+    let mut copy = beats(-2_440, 500);
+    copy.insert(0, mark(-2_460, MarkKind::Authentication, 499));
+    copy.insert(0, PictureMark { seq: None, count: 1, ..mark(-2_470, MarkKind::Boot, 498) });
+    Picture {
+        span: (at(-3_900), at(0)),
+        tracks: vec![
+            Track {
+                branch: 0,
+                original: true,
+                marks: beats(-3_880, 100),
+                networks: vec![band(-3_880, -20, "AS64500", 0)],
+                firmware: vec![band(-3_880, -20, "2.4.1", 1)],
+            },
+            Track {
+                branch: 1,
+                original: false,
+                marks: copy,
+                networks: vec![band(-2_460, -1_400, "AS64511", 2), band(-1_400, -15, "198.51.100.0/24", 3)],
+                firmware: vec![band(-2_440, -15, "2.4.1", 1)],
+            },
+        ],
+        unplaced: vec![mark(-1_700, MarkKind::Authentication, 601), mark(-1_500, MarkKind::SessionEnd, 602)],
+        fork: at(-2_460),
+        detected: at(-95),
+        omitted: 3,
     }
 }
 
@@ -93,6 +248,8 @@ fn findings() -> Vec<FindingRow> {
             action: "none".to_owned(),
             revision: 0,
             closed: true,
+            regime: Regime::Duplication,
+            standing: TriageStanding::Closed,
         },
     ]
 }
@@ -507,13 +664,38 @@ pub(crate) fn finding() -> FindingPage {
                 source: "heartbeats".to_owned(),
                 event_id: Some("hb-951201".to_owned()),
                 sha256: "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b".to_owned(),
+                check: Recheck::Matches { seq: 951_201 },
             },
             EventRef {
                 source: "nginx-1".to_owned(),
                 event_id: None,
                 sha256: "d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35".to_owned(),
+                check: Recheck::Absent,
             },
         ],
+        picture: Some(picture()),
+        places: vec![
+            Place {
+                branch: Some(0),
+                country: Some("DE".to_owned()),
+                position: Some((52.5, 13.4)),
+                events: 31,
+            },
+            Place {
+                branch: Some(1),
+                country: Some("SG".to_owned()),
+                position: Some((1.3, 103.8)),
+                events: 24,
+            },
+            Place { branch: None, country: Some("NL".to_owned()), position: None, events: 2 },
+        ],
+        acts: vec![ActRow {
+            at: at(-90),
+            title: "Quarantined".to_owned(),
+            detail: "finding 5f0c2a9e41d7b863 (clone)".to_owned(),
+        }],
+        triage: decisions(),
+        suppressed_by: None,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::view::{DevicePage, FindingPage, FindingRow, Frame, Overview, Trouble};
+use super::view::{
+    DevicePage, DeviceTimeline, EventPage, FindingPage, FindingRow, FindingsPage, Frame, Overview,
+    SourcesPage, Trouble,
+};
 use super::*;
 
 const HOSTILE: &str = "\"><script>alert(1)</script><img src=x onerror=alert(2)>&' style=x";
@@ -114,6 +117,73 @@ fn hostile_finding(text: &str) -> FindingPage {
         event.event_id = Some(text.clone());
         event.sha256.clone_from(&text);
     }
+    for track in view.picture.iter_mut().flat_map(|picture| &mut picture.tracks) {
+        track.marks.iter_mut().for_each(|mark| mark.says.clone_from(&text));
+        track.networks.iter_mut().chain(&mut track.firmware).for_each(|band| band.label.clone_from(&text));
+    }
+    view.places.iter_mut().for_each(|place| place.country = Some(text.clone()));
+    for act in &mut view.acts {
+        act.title.clone_from(&text);
+        act.detail.clone_from(&text);
+    }
+    view.triage.iter_mut().for_each(|row| hostile_decision(row, &text));
+    view.suppressed_by = view.triage.last().cloned();
+    view.finding.standing = crate::triage::Standing::Suppressed;
+    view
+}
+
+fn hostile_decision(row: &mut crate::triage::Triage, text: &str) {
+    row.finding = text.to_owned();
+    row.device = Some(text.to_owned());
+    row.what.note = text.to_owned();
+    if let Some(reach) = &mut row.what.suppression {
+        reach.rule = Some(text.to_owned());
+    }
+}
+
+fn hostile_findings(text: &str) -> FindingsPage {
+    let mut view = sample::findings_page();
+    view.frame = hostile_frame(text);
+    view.filter.device = text.to_owned();
+    view.rows = vec![hostile_row(text)];
+    view.suppressions.iter_mut().for_each(|row| hostile_decision(row, text));
+    view
+}
+
+fn hostile_sources(text: &str) -> SourcesPage {
+    let mut view = sample::sources_page();
+    view.frame = hostile_frame(text);
+    for row in &mut view.sources {
+        row.input.source = text.to_owned();
+        row.input.reads = text.to_owned();
+        row.input.refused.iter_mut().for_each(|refusal| refusal.reason = text.to_owned());
+        row.examples.iter_mut().for_each(|example| *example = text.to_owned());
+    }
+    view
+}
+
+fn hostile_event(text: &str) -> EventPage {
+    let text = text.to_owned();
+    EventPage {
+        frame: hostile_frame(&text),
+        kind: text.clone(),
+        source: text.clone(),
+        device: Some(text.clone()),
+        line: text.clone(),
+        sha256: text,
+        ..sample::event_page()
+    }
+}
+
+fn hostile_history(text: &str) -> DeviceTimeline {
+    let mut view = sample::history_page();
+    view.frame = hostile_frame(text);
+    view.id = text.to_owned();
+    for row in &mut view.rows {
+        row.title = text.to_owned();
+        row.detail = text.to_owned();
+        row.finding = row.finding.as_ref().map(|_| text.to_owned());
+    }
     view
 }
 
@@ -121,8 +191,12 @@ fn hostile_trouble(text: &str) -> Trouble {
     Trouble { frame: hostile_frame(text), status: 500, code: text.to_owned(), text: text.to_owned() }
 }
 
-fn hostile_pages(text: &str) -> [String; 4] {
+fn hostile_pages(text: &str) -> [String; 8] {
     [
+        findings(&hostile_findings(text)),
+        sources(&hostile_sources(text)),
+        event(&hostile_event(text)),
+        history(&hostile_history(text)),
         overview(&hostile_overview(text)),
         device(&hostile_device(text)),
         finding(&hostile_finding(text)),
@@ -130,8 +204,12 @@ fn hostile_pages(text: &str) -> [String; 4] {
     ]
 }
 
-fn pages() -> [String; 4] {
+fn pages() -> [String; 8] {
     [
+        findings(&sample::findings_page()),
+        sources(&sample::sources_page()),
+        event(&sample::event_page()),
+        history(&sample::history_page()),
         overview(&sample::overview()),
         device(&sample::device()),
         finding(&sample::finding()),
@@ -250,6 +328,14 @@ fn a_part_is_the_same_alone_and_inside_its_page() {
     for part in FINDING_PARTS {
         assert!(page.contains(&finding_fragment(part, &view).unwrap()), "{part}");
     }
+    let (view, page) = (sample::findings_page(), findings(&sample::findings_page()));
+    for part in FINDINGS_PARTS {
+        assert!(page.contains(&findings_fragment(part, &view).unwrap()), "{part}");
+    }
+    let (view, page) = (sample::sources_page(), sources(&sample::sources_page()));
+    for part in SOURCES_PARTS {
+        assert!(page.contains(&sources_fragment(part, &view).unwrap()), "{part}");
+    }
 }
 
 #[test]
@@ -257,7 +343,7 @@ fn a_page_asks_for_exactly_its_parts() {
     let last = |page: &str| -> Vec<String> {
         let mut parts: Vec<_> = values(page, "data-live")
             .iter()
-            .filter_map(|a| a.rsplit('/').next())
+            .filter_map(|a| a.split('?').next()?.rsplit('/').next())
             .map(str::to_owned)
             .collect();
         parts.sort();
@@ -268,7 +354,13 @@ fn a_page_asks_for_exactly_its_parts() {
         parts.sort();
         parts
     };
-    let [overview, device, finding, trouble] = pages();
+    let [findings, sources, event, history, overview, device, finding, trouble] = pages();
+    assert_eq!(last(&findings), sorted(FINDINGS_PARTS));
+    assert_eq!(last(&sources), sorted(SOURCES_PARTS));
+    assert!(last(&event).is_empty() && last(&history).is_empty());
+    // A page asks for its parts as it was asked for itself.
+    let asked = values(&findings, "data-live");
+    assert!(asked.iter().all(|address| address.ends_with("?grade=confirmed&amp;page=1")), "{asked:?}");
     assert_eq!(last(&overview), sorted(OVERVIEW_PARTS));
     assert_eq!(last(&device), sorted(DEVICE_PARTS));
     assert_eq!(last(&finding), sorted(FINDING_PARTS));
@@ -282,6 +374,8 @@ fn an_unknown_part_is_none() {
         assert_eq!(overview_fragment(part, &sample::overview()), None);
         assert_eq!(device_fragment(part, &sample::device()), None);
         assert_eq!(finding_fragment(part, &sample::finding()), None);
+        assert_eq!(findings_fragment(part, &sample::findings_page()), None);
+        assert_eq!(sources_fragment(part, &sample::sources_page()), None);
     }
 }
 
@@ -289,7 +383,7 @@ fn an_unknown_part_is_none() {
 fn names_within_a_page_are_unique_and_lead_somewhere() {
     for page in pages() {
         let mut ids = values(&page, "id");
-        for attribute in ["aria-labelledby", "for"] {
+        for attribute in ["aria-labelledby", "aria-describedby", "for"] {
             for target in values(&page, attribute) {
                 assert!(ids.contains(&target), "{attribute}={target}");
             }
@@ -307,8 +401,13 @@ fn names_within_a_page_are_unique_and_lead_somewhere() {
 fn a_drawing_never_speaks_alone() {
     for page in pages() {
         for drawing in page.split("<svg").skip(1) {
-            let head = drawing.split('>').next().unwrap_or_default();
-            assert!(head.contains("aria-hidden=\"true\""), "{head}");
+            let (head, inside) = drawing.split_once('>').unwrap();
+            if head.contains("aria-hidden=\"true\"") {
+                continue;
+            }
+            // A picture that carries meaning has a name and says in words what it shows.
+            assert!(head.contains("role=\"img\"") && head.contains("aria-labelledby"), "{head}");
+            assert!(inside.starts_with("<title id=") && inside.contains("<desc id="), "{head}");
         }
     }
     let page = overview(&sample::overview());
@@ -366,7 +465,7 @@ fn an_expired_certificate_is_said_to_be() {
 fn the_policy_refuses_what_is_not_ours() {
     let directives: Vec<_> = CONTENT_SECURITY_POLICY.split(';').map(str::trim).collect();
     assert_eq!(directives.first(), Some(&"default-src 'none'"));
-    for directive in ["script-src 'self'", "style-src 'self'", "form-action 'none'", "frame-ancestors 'none'"]
+    for directive in ["script-src 'self'", "style-src 'self'", "form-action 'self'", "frame-ancestors 'none'"]
     {
         assert!(directives.contains(&directive), "{directive}");
     }

@@ -5,7 +5,10 @@
 //! are in all. Moments are [`Timestamp`]s in UTC.
 
 use touchmark_identity::assurance::{Basis, Grade, Regime, Storage};
+use touchmark_identity::finding::{Certainty, Kind};
 use touchmark_identity::timestamp::Timestamp;
+
+use crate::triage::{Standing as TriageStanding, Triage};
 
 /// What every page carries around its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +222,162 @@ pub struct FindingRow {
     pub revision: u64,
     /// True when the finding is closed.
     pub closed: bool,
+    /// How the identity is watched.
+    pub regime: Regime,
+    /// How it stands with the people who look after it.
+    pub standing: TriageStanding,
+}
+
+/// The page `/findings`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindingsPage {
+    /// What surrounds the content.
+    pub frame: Frame,
+    /// What was asked for.
+    pub filter: FindingFilter,
+    /// The findings of this page, newest first.
+    pub rows: Vec<FindingRow>,
+    /// How many match, on all pages.
+    pub matching: u64,
+    /// Of those that match: confirmed, suspect, note.
+    pub grades: [u64; 3],
+    /// How many there are by standing, with all of the filter but the standing applied.
+    pub standings: Vec<(TriageStanding, u64)>,
+    /// How many pages there are, at least 1.
+    pub pages: u64,
+    /// Suppressions in force, those first that end first.
+    pub suppressions: Vec<Triage>,
+}
+
+/// What a list of findings is narrowed to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FindingFilter {
+    /// Only this kind.
+    pub kind: Option<Kind>,
+    /// Only this grade.
+    pub grade: Option<Certainty>,
+    /// Only this regime.
+    pub regime: Option<Regime>,
+    /// Only these standings.
+    pub standing: StandingFilter,
+    /// Only devices and identities whose name holds this text; empty for all.
+    pub device: String,
+    /// The page, from 0.
+    pub page: u64,
+}
+
+/// Which standings a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StandingFilter {
+    /// What still wants somebody: neither closed, nor suppressed, nor called a false alarm.
+    #[default]
+    Current,
+    /// Everything.
+    All,
+    /// One.
+    Only(TriageStanding),
+}
+
+/// The page `/sources`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcesPage {
+    /// What surrounds the content.
+    pub frame: Frame,
+    /// Sources by name.
+    pub sources: Vec<SourceRow>,
+}
+
+/// One source of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// What the overview shows of it.
+    pub input: Input,
+    /// Up to which moment it has reported, by its own clock.
+    pub watermark: Option<Timestamp>,
+    /// How long its last event took to arrive, in milliseconds; negative when its clock is ahead.
+    pub delay_ms: Option<i64>,
+    /// When it was last heard, by this server's clock.
+    pub heard: Option<Timestamp>,
+    /// Its usual gap between arrivals in milliseconds; `None` until enough has arrived.
+    pub usual_ms: Option<i64>,
+    /// True when it has been silent for longer than it usually is.
+    pub silent: bool,
+    /// The newest example of each refusal, in the order of `input.refused`.
+    pub examples: Vec<String>,
+}
+
+/// The page `/event/{seq}`: one line of the event log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPage {
+    /// What surrounds the content.
+    pub frame: Frame,
+    /// Its number in the log.
+    pub seq: u64,
+    /// The event's type, such as `heartbeat`; empty when the line cannot be read.
+    pub kind: String,
+    /// When it happened.
+    pub at: Option<Timestamp>,
+    /// Its source.
+    pub source: String,
+    /// The device, where the line names one that has a page.
+    pub device: Option<String>,
+    /// The line.
+    pub line: String,
+    /// SHA-256 of the line, computed when the page was made.
+    pub sha256: String,
+}
+
+/// The page `/device/{id}/timeline`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceTimeline {
+    /// What surrounds the content.
+    pub frame: Frame,
+    /// The device's id.
+    pub id: String,
+    /// The moments on the axis: first and last.
+    pub span: (Timestamp, Timestamp),
+    /// What happened in that time, newest first.
+    pub rows: Vec<HistoryRow>,
+    /// Where older events begin, for the next page.
+    pub older: Option<u64>,
+    /// True when this is not the newest page.
+    pub newer: bool,
+    /// How many events of the device are in the log.
+    pub total: u64,
+}
+
+/// One thing that happened to a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// When.
+    pub at: Timestamp,
+    /// When it ended, for a session.
+    pub until: Option<Timestamp>,
+    /// On which line of the picture it is drawn.
+    pub lane: Lane,
+    /// A few words.
+    pub title: String,
+    /// A sentence; may be empty.
+    pub detail: String,
+    /// The event's number in the log, where it is one.
+    pub seq: Option<u64>,
+    /// The finding that it is about.
+    pub finding: Option<String>,
+}
+
+/// The lines of a device's timeline, from the top down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// What the authority did: certificates, quarantine, release, revocation.
+    Authority,
+    /// What the monitor found.
+    Finding,
+    /// What the registry told the monitor.
+    Registry,
+    /// Connections.
+    Session,
+    /// What the device said.
+    Heartbeat,
 }
 
 /// The page `/device/{id}`.
@@ -410,6 +569,113 @@ pub struct FindingPage {
     pub benign_causes: Vec<BenignCause>,
     /// The events behind it, with the digest of each raw line.
     pub events: Vec<EventRef>,
+    /// The instances over time; `None` when the log holds no event of that time.
+    pub picture: Option<Picture>,
+    /// Where the instances were.
+    pub places: Vec<Place>,
+    /// What was done about it, oldest first.
+    pub acts: Vec<ActRow>,
+    /// What people decided on this page, oldest first.
+    pub triage: Vec<Triage>,
+    /// The suppression that reaches it.
+    pub suppressed_by: Option<Triage>,
+}
+
+/// The instances of a finding over time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// The moments on the axis: first and last.
+    pub span: (Timestamp, Timestamp),
+    /// One for each branch, in their order.
+    pub tracks: Vec<Track>,
+    /// What fits no branch, or several equally well.
+    pub unplaced: Vec<PictureMark>,
+    /// When the matter began.
+    pub fork: Timestamp,
+    /// When it could first be known.
+    pub detected: Timestamp,
+    /// Events of that time that are not drawn, because there are too many.
+    pub omitted: u64,
+}
+
+/// One branch over time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// The branch's number within the finding.
+    pub branch: u64,
+    /// True when it is thought to be the original.
+    pub original: bool,
+    /// What came from it.
+    pub marks: Vec<PictureMark>,
+    /// From which networks.
+    pub networks: Vec<Band>,
+    /// With which firmware.
+    pub firmware: Vec<Band>,
+}
+
+/// One event in a picture, or several of one kind so close together that they are one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PictureMark {
+    /// When; of several, the first.
+    pub at: Timestamp,
+    /// What it was.
+    pub kind: MarkKind,
+    /// How many.
+    pub count: u64,
+    /// What it says, such as `counter 42, up for 900 s, from 192.0.2.0/24`.
+    pub says: String,
+    /// The event's number in the log; of several, the first.
+    pub seq: Option<u64>,
+}
+
+/// What a mark stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MarkKind {
+    /// A connection that proved possession of the key.
+    Authentication,
+    /// The device reported about itself.
+    Heartbeat,
+    /// The device booted, as its uptime says.
+    Boot,
+    /// A connection ended.
+    SessionEnd,
+}
+
+/// A stretch of time in which something stayed the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Band {
+    /// Its first moment.
+    pub from: Timestamp,
+    /// Its last moment.
+    pub to: Timestamp,
+    /// What stayed the same.
+    pub label: String,
+    /// Number of the label within the picture, from 0: equal labels have equal looks.
+    pub look: u64,
+}
+
+/// Where events of a branch came from, as the events themselves say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// The branch's number; `None` where events fit none, or several equally well.
+    pub branch: Option<u64>,
+    /// Two letters (ISO 3166-1 alpha-2), where known.
+    pub country: Option<String>,
+    /// Latitude and longitude in degrees, where known.
+    pub position: Option<(f64, f64)>,
+    /// How many events.
+    pub events: u64,
+}
+
+/// Something that was done about a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActRow {
+    /// When.
+    pub at: Timestamp,
+    /// What, such as `Quarantined`.
+    pub title: String,
+    /// Why, in the words that were written down; may be empty.
+    pub detail: String,
 }
 
 /// One history that claims to be the identity.
@@ -469,6 +735,25 @@ pub struct EventRef {
     pub event_id: Option<String>,
     /// SHA-256 of the raw input line, lower-case hex.
     pub sha256: String,
+    /// What looking it up in the log gave.
+    pub check: Recheck,
+}
+
+/// What looking a raw line up in the log gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recheck {
+    /// The line of this number has this digest.
+    Matches {
+        /// Its number in the log.
+        seq: u64,
+    },
+    /// The line of this number has another digest.
+    Differs {
+        /// Its number in the log.
+        seq: u64,
+    },
+    /// The log holds no such event.
+    Absent,
 }
 
 /// A page that says why there is no page.

@@ -1,18 +1,25 @@
 //! The dashboard's addresses, and metrics.
+//!
+//! Two addresses take forms. The dashboard has no login, so what protects them is that a browser says where a form
+//! comes from: its own page, under a name that is this dashboard's. That a foreign page cannot give the dashboard a
+//! name of its own (DNS rebinding) is why names have to be listed, and numeric addresses do not.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::body::Body;
+use axum::extract::{Form, FromRequest, Path, Query, Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 
-use super::present;
+use super::present::{self, FilterQuery};
 use crate::app::App;
 use crate::dashboard;
 use crate::error::ServerError;
+use crate::triage::{Ceiling, Decision, Flaw, MAX_SUPPRESSION_S, NewTriage, Reason, Suppression};
 
 /// No more findings than this are handed out at once.
 const MAX_FINDINGS: u32 = 10_000;
@@ -22,7 +29,15 @@ pub fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/", get(overview))
         .route("/device/{id}", get(device))
+        .route("/device/{id}/timeline", get(history))
+        .route("/findings", get(findings_list))
         .route("/finding/{id}", get(finding))
+        .route("/finding/{id}/triage", post(decide))
+        .route("/triage/{seq}/undo", post(undo))
+        .route("/event/{seq}", get(event))
+        .route("/sources", get(sources))
+        .route("/fragment/findings/{part}", get(findings_part))
+        .route("/fragment/sources/{part}", get(sources_part))
         .route("/fragment/overview/{part}", get(overview_part))
         .route("/fragment/device/{id}/{part}", get(device_part))
         .route("/fragment/finding/{id}/{part}", get(finding_part))
@@ -44,7 +59,7 @@ async fn protect(request: axum::extract::Request, next: Next) -> Response {
         HeaderValue::from_static(dashboard::CONTENT_SECURITY_POLICY),
     );
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 
@@ -105,6 +120,165 @@ async fn device(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response
 
 async fn finding(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     page(app, move |app| Ok(dashboard::finding(&present::finding(app, &id)?))).await
+}
+
+/// The page of a device's timeline that begins below this number.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Before {
+    before: String,
+}
+
+async fn history(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(from): Query<Before>,
+) -> Response {
+    page(app, move |app| Ok(dashboard::history(&present::history(app, &id, from.before.parse().ok())?))).await
+}
+
+async fn findings_list(State(app): State<Arc<App>>, Query(query): Query<FilterQuery>) -> Response {
+    page(app, move |app| Ok(dashboard::findings(&present::findings(app, &query)?))).await
+}
+
+async fn sources(State(app): State<Arc<App>>) -> Response {
+    page(app, |app| Ok(dashboard::sources(&present::sources(app)))).await
+}
+
+async fn event(State(app): State<Arc<App>>, Path(seq): Path<String>) -> Response {
+    page(app, move |app| {
+        let seq = seq.parse().map_err(|_| ServerError::NotFound { what: "event" })?;
+        Ok(dashboard::event(&present::event(app, seq)?))
+    })
+    .await
+}
+
+async fn findings_part(
+    State(app): State<Arc<App>>,
+    Path(part): Path<String>,
+    Query(query): Query<FilterQuery>,
+    headers: HeaderMap,
+) -> Response {
+    fragment(app, headers, move |app| {
+        Ok(dashboard::findings_fragment(&part, &present::findings(app, &query)?))
+    })
+    .await
+}
+
+async fn sources_part(State(app): State<Arc<App>>, Path(part): Path<String>, headers: HeaderMap) -> Response {
+    fragment(app, headers, move |app| Ok(dashboard::sources_fragment(&part, &present::sources(app)))).await
+}
+
+/// What the form of a finding's page sends; what does not belong to the decision is sent empty or not at all.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct TriageForm {
+    decision: String,
+    reason: String,
+    note: String,
+    hours: String,
+    ceiling: String,
+    rule: String,
+}
+
+impl TriageForm {
+    fn read(self, app: &App) -> Result<NewTriage, ServerError> {
+        let flaw = |flaw: Flaw| ServerError::BadTriage { detail: flaw.says() };
+        let decision = Decision::of(&self.decision)
+            .ok_or(ServerError::BadTriage { detail: "choose what was decided" })?;
+        let reason = match self.reason.as_str() {
+            "" => None,
+            word => Some(Reason::of(word).ok_or_else(|| flaw(Flaw::NoReason))?),
+        };
+        let suppression = if decision == Decision::Suppress {
+            let hours: i64 = self.hours.parse().map_err(|_| flaw(Flaw::BadEnd))?;
+            let longest = i64::try_from(MAX_SUPPRESSION_S / 3_600).unwrap_or(i64::MAX);
+            let hours = Some(hours).filter(|hours| (1..=longest).contains(hours));
+            let ms = hours.ok_or_else(|| flaw(Flaw::BadEnd))? * 3_600_000;
+            Some(Suppression {
+                ceiling: Ceiling::of(&self.ceiling).ok_or_else(|| flaw(Flaw::BadSuppression))?,
+                rule: Some(self.rule).filter(|rule| !rule.is_empty()),
+                until: app.now().plus_ms(ms),
+            })
+        } else {
+            None
+        };
+        Ok(NewTriage { decision, reason, note: self.note.trim().to_owned(), suppression })
+    }
+}
+
+/// Refuses what was not sent by a page of this dashboard.
+///
+/// Fetch Metadata (`Sec-Fetch-Site`) says so where the browser gives it, which it does for loopback and TLS; `Origin`
+/// is compared with `Host` where it is there, and has to be there where the former is not. `Host` itself has to be a
+/// name of this dashboard, because a name that a stranger points here would make all three agree.
+fn own_page(headers: &HeaderMap, names: &[String]) -> Result<(), ServerError> {
+    let refuse = |detail: String| Err(ServerError::ForeignRequest { detail });
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let Some(host) = text("host") else { return refuse("it names no host".to_owned()) };
+    let name =
+        host.parse::<Authority>().ok().map(|host| host.host().to_ascii_lowercase()).unwrap_or_default();
+    let numeric = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    if !numeric && name != "localhost" && !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+        return refuse(format!("{name:?} is not among listen.dashboard_hosts"));
+    }
+    let site = text("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin") {
+        return refuse("the browser says that it comes from another site".to_owned());
+    }
+    match text("origin") {
+        Some(origin) => {
+            let bare = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            if bare.is_some_and(|bare| bare.eq_ignore_ascii_case(host)) {
+                Ok(())
+            } else {
+                refuse("its origin is another than the address it was sent to".to_owned())
+            }
+        }
+        None if site.is_some() => Ok(()),
+        None => refuse("the browser does not say where it comes from".to_owned()),
+    }
+}
+
+/// A form, once it is known to come from an own page.
+async fn own_form<T: serde::de::DeserializeOwned>(app: &App, request: Request) -> Result<T, ServerError> {
+    own_page(request.headers(), &app.config.listen.dashboard_hosts)?;
+    let kind = request.headers().get(header::CONTENT_TYPE).cloned();
+    let bytes = super::body(request).await?;
+    let mut whole = Request::new(Body::from(bytes));
+    *whole.method_mut() = axum::http::Method::POST;
+    whole.headers_mut().extend(kind.map(|kind| (header::CONTENT_TYPE, kind)));
+    let read = Form::<T>::from_request(whole, &()).await;
+    read.map(|Form(form)| form).map_err(|error| ServerError::BadBody { detail: error.to_string() })
+}
+
+async fn decide(State(app): State<Arc<App>>, Path(id): Path<String>, request: Request) -> Response {
+    let done = async {
+        let form: TriageForm = own_form(&app, request).await?;
+        let finding = id.clone();
+        app.blocking(move |app| {
+            let what = form.read(app)?;
+            app.watch().decide(&finding, what, app.now())
+        })
+        .await
+    };
+    match done.await {
+        // The id was found among the findings, so it is nothing but hex digits.
+        Ok(()) => Redirect::to(&format!("/finding/{id}#decisions-title")).into_response(),
+        Err(error) => trouble(&app, &error),
+    }
+}
+
+async fn undo(State(app): State<Arc<App>>, Path(seq): Path<String>, headers: HeaderMap) -> Response {
+    let done = async {
+        own_page(&headers, &app.config.listen.dashboard_hosts)?;
+        let seq = seq.parse().map_err(|_| ServerError::NotFound { what: "decision" })?;
+        app.blocking(move |app| app.watch().undo(seq, app.now())).await
+    };
+    match done.await {
+        Ok(id) => Redirect::to(&format!("/finding/{id}#decisions-title")).into_response(),
+        Err(error) => trouble(&app, &error),
+    }
 }
 
 async fn overview_part(

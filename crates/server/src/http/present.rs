@@ -1,20 +1,29 @@
 //! From what the server knows to what a page shows.
 
+mod findings;
+mod history;
+mod picture;
+
 use std::collections::BTreeMap;
 
 use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::{CertificateRecord, CertificateStatus, Device, DeviceStatus, KeyRecord};
 use touchmark_authority::x509::HeldCertificate;
 use touchmark_identity::assurance::{Basis, Grade, HostBinding, KeyAssurance, Provenance, Storage};
-use touchmark_identity::event::{Event, EventBody};
-use touchmark_identity::finding::{Certainty, Finding};
+use touchmark_identity::event::{Event, EventBody, RawDigest};
+use touchmark_identity::finding::{Certainty, EventRef, Finding};
 use touchmark_identity::ids::DeviceId;
 use touchmark_identity::timestamp::Timestamp;
 
 use crate::app::App;
 use crate::dashboard::view;
 use crate::error::ServerError;
+use crate::events::EventLog;
+use crate::triage::Standing;
 use crate::watch;
+
+pub use findings::{FilterQuery, event, findings, sources};
+pub use history::history;
 
 /// A device that was heard within this many seconds counts as live.
 const LIVE_S: u64 = 120;
@@ -24,6 +33,8 @@ const MAX_FINDINGS: u32 = 50;
 const MAX_DEVICES: usize = 500;
 /// No more events than this are read for a timeline.
 const MAX_EVENTS: u32 = 300;
+/// No more journal entries than this are searched for acts that a finding led to.
+const MAX_ACTS: u32 = 1_000;
 
 fn frame(app: &App) -> view::Frame {
     let mut banners = Vec::new();
@@ -112,7 +123,7 @@ fn certainty(grade: Certainty) -> view::FindingGrade {
     }
 }
 
-fn finding_row(finding: &Finding) -> view::FindingRow {
+fn finding_row(finding: &Finding, standing: Standing) -> view::FindingRow {
     view::FindingRow {
         id: finding.id.to_string(),
         grade: certainty(finding.grade),
@@ -124,6 +135,8 @@ fn finding_row(finding: &Finding) -> view::FindingRow {
         action: finding.action.to_string(),
         revision: u64::from(finding.revision.saturating_sub(1)),
         closed: finding.closed.is_some(),
+        regime: finding.regime,
+        standing,
     }
 }
 
@@ -145,8 +158,14 @@ pub fn overview(app: &App) -> Result<view::Overview, ServerError> {
     let now = app.now();
     let watch = app.watch();
     let findings = all_findings(&watch)?;
+    // What somebody has settled stays out of the first page; the list of findings has it.
+    let current: Vec<(&Finding, Standing)> = findings
+        .iter()
+        .map(|finding| (finding, watch.triage().standing(finding, now)))
+        .filter(|(_, standing)| standing.is_current())
+        .collect();
     let mut worst: BTreeMap<&str, view::FindingGrade> = BTreeMap::new();
-    for finding in findings.iter().filter(|f| f.closed.is_none()) {
+    for (finding, _) in &current {
         if let Some(device) = &finding.device {
             let grade = certainty(finding.grade);
             worst.entry(device).and_modify(|g| *g = (*g).max(grade)).or_insert(grade);
@@ -179,7 +198,7 @@ pub fn overview(app: &App) -> Result<view::Overview, ServerError> {
     let live_ms = i64::try_from(LIVE_S).unwrap_or(i64::MAX).saturating_mul(1_000);
     let live = rows.iter().filter(|r| r.last_seen.is_some_and(|at| now.ms_since(at) < live_ms)).count();
     let of = |wanted| rows.iter().filter(|r| r.status == wanted).count() as u64;
-    let graded = |wanted| findings.iter().filter(|f| f.closed.is_none() && f.grade == wanted).count() as u64;
+    let graded = |wanted| current.iter().filter(|(f, _)| f.grade == wanted).count() as u64;
     let counts = view::Counts {
         devices: rows.len() as u64,
         live: live as u64,
@@ -206,8 +225,12 @@ pub fn overview(app: &App) -> Result<view::Overview, ServerError> {
             .map(|((storage, basis), devices)| view::StorageCount { storage, basis, devices })
             .collect(),
         authority_keys: authority_keys.into(),
-        findings_total: findings.len() as u64,
-        findings: findings.iter().take(MAX_FINDINGS as usize).map(finding_row).collect(),
+        findings_total: current.len() as u64,
+        findings: current
+            .iter()
+            .take(MAX_FINDINGS as usize)
+            .map(|(finding, standing)| finding_row(finding, *standing))
+            .collect(),
         fleet: rows,
         fleet_total,
         inputs: watch.inputs.iter().map(|(name, input)| input_view(name, input)).collect(),
@@ -259,6 +282,8 @@ pub fn device(app: &App, id: &str) -> Result<view::DevicePage, ServerError> {
     let timeline_total = watch.log().count_of_device(id.as_str())?;
     let findings: Vec<_> =
         all_findings(&watch)?.into_iter().filter(|f| f.device.as_deref() == Some(id.as_str())).collect();
+    let (now, shown) = (app.now(), findings.iter().take(MAX_FINDINGS as usize));
+    let finding_rows = shown.map(|f| finding_row(f, watch.triage().standing(f, now))).collect();
     drop(watch);
     let parsed: Vec<Event> =
         events.iter().filter_map(|row| Event::from_line(row.line.as_bytes()).ok()).collect();
@@ -277,7 +302,7 @@ pub fn device(app: &App, id: &str) -> Result<view::DevicePage, ServerError> {
             .enumerate()
             .filter_map(|(at, c)| certificate_view(app, at, c))
             .collect(),
-        findings: findings.iter().take(MAX_FINDINGS as usize).map(finding_row).collect(),
+        findings: finding_rows,
         timeline: timeline(device, &certificates, &findings, &parsed),
         timeline_total: timeline_total + certificates.len() as u64 + findings.len() as u64,
     })
@@ -480,10 +505,22 @@ fn timeline(
 /// [`ServerError::NotFound`] when there is no such finding.
 pub fn finding(app: &App, id: &str) -> Result<view::FindingPage, ServerError> {
     let missing = || ServerError::NotFound { what: "finding" };
-    let line = app.watch().log().finding(id)?.ok_or_else(missing)?;
+    let (now, watch) = (app.now(), app.watch());
+    let line = watch.log().finding(id)?.ok_or_else(missing)?;
     let finding = Finding::from_line(line.as_bytes()).map_err(|_| missing())?;
+    let (events, total) = events_of_its_time(watch.log(), &finding)?;
+    let references = finding.events.iter().map(|e| event_ref(watch.log(), e)).collect::<Result<_, _>>()?;
+    let standing = watch.triage().standing(&finding, now);
+    let triage = watch.triage().of(id).to_vec();
+    let suppressed_by = watch.triage().suppression(&finding, now).cloned();
+    drop(watch);
     Ok(view::FindingPage {
         frame: frame(app),
+        picture: picture::picture(&finding, &events, total),
+        places: picture::places(&finding, &events),
+        acts: acts(app, &finding)?,
+        triage,
+        suppressed_by,
         first_event: finding.first_event,
         rules: finding.rules.clone(),
         regime: finding.regime,
@@ -510,17 +547,71 @@ pub fn finding(app: &App, id: &str) -> Result<view::FindingPage, ServerError> {
                 rejected_because: b.rejected_because.clone(),
             })
             .collect(),
-        events: finding
-            .events
-            .iter()
-            .map(|e| view::EventRef {
-                source: e.source.clone(),
-                event_id: e.event_id.clone(),
-                sha256: e.sha256.to_string(),
-            })
-            .collect(),
-        finding: finding_row(&finding),
+        events: references,
+        finding: finding_row(&finding, standing),
     })
+}
+
+/// The events of a finding's device in the time that its picture shows, and how many there are; of an identity that
+/// the registry does not know, the events that the finding refers to.
+fn events_of_its_time(log: &EventLog, finding: &Finding) -> Result<(Vec<(u64, Event)>, u64), ServerError> {
+    let (from, to) = picture::span(finding);
+    let (rows, total) = match &finding.device {
+        Some(device) => (
+            log.of_device_between(device, from, to, picture::MAX_EVENTS)?,
+            log.count_of_device_between(device, from, to)?,
+        ),
+        None => {
+            let mut rows = Vec::new();
+            for reference in &finding.events {
+                rows.extend(looked_up(log, reference)?);
+            }
+            let total = rows.len() as u64;
+            (rows, total)
+        }
+    };
+    let read =
+        |row: &crate::events::LoggedEvent| Some((row.seq, Event::from_line(row.line.as_bytes()).ok()?));
+    Ok((rows.iter().filter_map(read).collect(), total))
+}
+
+fn looked_up(
+    log: &EventLog,
+    reference: &EventRef,
+) -> Result<Option<crate::events::LoggedEvent>, ServerError> {
+    match &reference.event_id {
+        Some(id) => log.event_named(&reference.source, id),
+        None => Ok(None),
+    }
+}
+
+/// A reference with what the log holds under its name: the digest is computed anew.
+fn event_ref(log: &EventLog, reference: &EventRef) -> Result<view::EventRef, ServerError> {
+    let check = match looked_up(log, reference)? {
+        None => view::Recheck::Absent,
+        Some(row) if RawDigest::of(row.line.as_bytes()) == reference.sha256 => {
+            view::Recheck::Matches { seq: row.seq }
+        }
+        Some(row) => view::Recheck::Differs { seq: row.seq },
+    };
+    Ok(view::EventRef {
+        source: reference.source.clone(),
+        event_id: reference.event_id.clone(),
+        sha256: reference.sha256.to_string(),
+        check,
+    })
+}
+
+/// What the journal says was done because of a finding: its entries name the finding as their reason.
+fn acts(app: &App, finding: &Finding) -> Result<Vec<view::ActRow>, ServerError> {
+    let Some(device) = &finding.device else { return Ok(Vec::new()) };
+    let entries = app.authority().registry().journal_of(device, MAX_ACTS).map_err(AuthorityError::from)?;
+    let id = finding.id.to_string();
+    let named = entries.iter().rev().filter_map(|entry| {
+        let detail = history::reason(entry).filter(|reason| reason.contains(&id))?;
+        Some(view::ActRow { at: entry.at, title: history::act_title(&entry.kind), detail })
+    });
+    Ok(named.collect())
 }
 
 fn branch(branch: &touchmark_identity::finding::Branch) -> view::Branch {
