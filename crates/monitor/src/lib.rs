@@ -14,6 +14,7 @@
 //! - [`Settings`]: windows, tolerances and bounds.
 //! - [`adapters`]: foreign log lines into events.
 //! - [`replay`]: a file of events into a file of findings.
+//! - [`outputs`]: findings in the forms of other systems, and as a text for people.
 //!
 //! Deliberately absent: I/O, a clock, randomness. Equal input gives byte-equal output.
 //!
@@ -30,6 +31,7 @@
 //! ```
 
 pub mod adapters;
+pub mod outputs;
 pub mod replay;
 
 mod continuity;
