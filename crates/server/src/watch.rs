@@ -159,6 +159,12 @@ impl Watch {
         self.seen.get(device)
     }
 
+    /// How many identities the monitor keeps.
+    #[must_use]
+    pub fn identities(&self) -> usize {
+        self.engine.counts().identities
+    }
+
     /// The log, for reading.
     #[must_use]
     pub fn log(&self) -> &EventLog {

@@ -1,10 +1,14 @@
 //! `touchmark monitor`.
 
+mod explain;
+mod forms;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use touchmark_monitor::outputs::Form;
 use touchmark_monitor::{Engine, Settings, replay};
 
 use crate::failure::Usage;
@@ -27,7 +31,12 @@ pub(crate) enum Verb {
         /// Network database in MaxMind format; gives events without an AS number that of their address.
         #[arg(long, value_name = "MMDB")]
         geo: Option<PathBuf>,
+        /// The form of the findings: native, ocsf, ecs, cef or cloudevents.
+        #[arg(long, default_value_t = Form::Native)]
+        form: Form,
     },
+    /// Explain findings: instances side by side, weights, harmless causes, and what would change the verdict.
+    Explain(explain::Explain),
 }
 
 /// The policy file of a replay.
@@ -46,7 +55,10 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
-    let Verb::Replay { events, registry, policy, geo } = verb;
+    let (events, registry, policy, geo, form) = match verb {
+        Verb::Replay { events, registry, policy, geo, form } => (events, registry, policy, geo, form),
+        Verb::Explain(explain) => return explain::run(&explain, printer),
+    };
     let policy: Policy = match policy {
         Some(path) => {
             let text = std::fs::read_to_string(&path)
@@ -59,7 +71,7 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     let mut engine = Engine::new(policy.monitor);
     let mut registry = registry.as_deref().map(open).transpose()?;
     let mut events = open(&events)?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = forms::Rewriter::new(BufWriter::new(std::io::stdout().lock()), form);
     let summary = replay::replay(
         &mut engine,
         registry.as_mut().map(|r| r.as_mut() as &mut dyn BufRead),
