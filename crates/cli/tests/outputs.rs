@@ -8,16 +8,16 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use touchmark_testkit::est::{Client, base64, certificates};
-use touchmark_testkit::openssl::request;
+use touchmark_testkit::openssl::{leaf, request, root};
 use touchmark_testkit::peer;
 use touchmark_testkit::process::{Daemon, free_port, wait_for};
 use touchmark_testkit::server::{Server, Site};
 use touchmark_testkit::telemetry::{Beat, send};
 
-/// Receives webhooks with Python's own HTTP server and syslog over TCP with octet counting; writes what came to files.
+/// Receives webhooks over TLS with Python's own HTTP server, and syslog over TCP with octet counting; writes what came to files.
 /// The first requests get the statuses that stand in its arguments, and are not taken.
 const RECEIVER: &str = r#"
-import http.server, json, socketserver, sys, threading
+import http.server, json, socketserver, ssl, sys, threading
 http_port, syslog_port, statuses = int(sys.argv[1]), int(sys.argv[2]), [int(word) for word in sys.argv[3:]]
 
 class Hook(http.server.BaseHTTPRequestHandler):
@@ -51,7 +51,11 @@ class Server(socketserver.ThreadingTCPServer):
 
 syslog = Server(("127.0.0.1", syslog_port), Syslog)
 threading.Thread(target=syslog.serve_forever, daemon=True).start()
-http.server.HTTPServer(("127.0.0.1", http_port), Hook).serve_forever()
+hooks = http.server.ThreadingHTTPServer(("127.0.0.1", http_port), Hook)
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain("siem.pem", "siem.key")
+hooks.socket = tls.wrap_socket(hooks.socket, server_side=True)
+hooks.serve_forever()
 "#;
 
 struct Ports {
@@ -114,10 +118,12 @@ fn findings_that_wait_survive_a_kill_and_arrive_in_order() {
     let ports = Ports { http: free_port(), syslog: free_port() };
     let site = Site::new(env!("CARGO_BIN_EXE_touchmark"), "");
     site.write("secret", "open sesame\n");
+    root(site.folder(), "siem-root");
+    leaf(site.folder(), "siem-root", "siem", "subjectAltName=IP:127.0.0.1");
     site.configure(&format!(
         "[keys]\nstore = \"software:ca-keys.toml\"\n[anti_rollback]\nmeter = 4\n\
-         [[output]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:{}/in\"\nform = \"cloudevents\"\n\
-         token_file = \"secret\"\n\
+         [[output]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"https://127.0.0.1:{}/in\"\nform = \"cloudevents\"\n\
+         token_file = \"secret\"\nca_file = \"siem-root.pem\"\n\
          [[output]]\nname = \"log\"\nkind = \"syslog\"\naddress = \"tcp://127.0.0.1:{}\"\nform = \"cef\"\n\
          [[output]]\nname = \"file\"\nkind = \"file\"\npath = \"findings.ndjson\"\n",
         ports.http, ports.syslog

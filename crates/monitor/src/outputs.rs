@@ -4,7 +4,7 @@
 //! equal bytes. What a device chose (names, firmware, tokens) is data in every form; no character of it ends a field,
 //! a line or a message. `docs/outputs.md` says which field goes where.
 //!
-//! - [`write`]: one finding in one [`Form`].
+//! - [`write()`]: one finding in one [`Form`].
 //! - [`syslog`]: the envelope that carries any form to a syslog receiver.
 //! - [`explain`]: a finding as a text for people, with its weights added up.
 //!

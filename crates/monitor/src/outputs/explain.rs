@@ -91,15 +91,12 @@ impl Weighing {
         1.0 / (1.0 + 10_f64.powf(-self.posterior_decibans / 10.0))
     }
 
-    /// The probability in whole per cent, 0 to 100; `None` where nothing was weighed.
+    /// The probability in whole per cent, rounded down, 0 to 99: weights never make certain. `None` where nothing was
+    /// weighed.
     #[must_use]
     pub fn percent(&self) -> Option<u8> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a probability times 100 is between 0 and 100"
-        )]
-        (!self.groups.is_empty()).then(|| (self.probability() * 100.0).round() as u8)
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held between 0 and 99")]
+        (!self.groups.is_empty()).then(|| (self.probability() * 100.0).clamp(0.0, 99.0) as u8)
     }
 }
 
@@ -346,7 +343,7 @@ fn would_change(finding: &Finding, weighing: &Weighing) -> Vec<String> {
     }
     for benign in &finding.benign_causes {
         if benign.rejected_because.starts_with("not rejected") {
-            changes.push(format!("It is harmless if this is so: {}.", benign.cause));
+            changes.push(format!("Not rejected as its cause is {}: ask about it.", benign.cause));
         }
     }
     if finding.original.is_none() && finding.branches.len() > 1 {

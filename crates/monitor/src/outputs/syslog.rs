@@ -20,7 +20,7 @@ pub const MAX_DATAGRAM_BYTES: usize = 65_507;
 
 /// One syslog message: the payload under a header that says when, where and how bad.
 ///
-/// The payload must be one line; [`super::write`] gives one. Device-chosen text stands in the payload alone.
+/// The payload must be one line; [`super::write()`] gives one. Device-chosen text stands in the payload alone.
 #[must_use]
 pub fn message(finding: &Finding, payload: &str, context: &Context) -> String {
     let severity = match Severity::of(finding) {

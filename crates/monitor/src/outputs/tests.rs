@@ -266,6 +266,11 @@ fn weights_are_added_by_group() {
     assert_eq!(counted, [60.0, 6.0, -5.0]);
     assert!((weighing.posterior_decibans - 21.0).abs() < 1e-9);
     assert_eq!(Weighing::of(&[]).percent(), None);
+    let mut certain = clone_of_a_meter().evidence;
+    certain[0].decibans = f64::MAX;
+    assert_eq!(Weighing::of(&certain).percent(), Some(99));
+    certain[0].decibans = -f64::MAX;
+    assert_eq!(Weighing::of(&certain).percent(), Some(0));
 }
 
 #[test]
@@ -282,7 +287,7 @@ fn an_explanation_has_every_part() {
         "21.0  together: probability 0.9921",
         "a reboot: the older boot went on",
         "Proposed: quarantine.",
-        "It is harmless if this is so: a restored image.",
+        "Not rejected as its cause is a restored image: ask about it.",
         "bbbbbbbbbbbbbbbb",
     ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");

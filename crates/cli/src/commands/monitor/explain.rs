@@ -154,7 +154,12 @@ pub(super) fn run(explain: &Explain, printer: &Printer) -> anyhow::Result<()> {
         explained.push(Explained { explanation, checked });
     }
     let report = Report { schema: "touchmark.explanation/1", findings: explained, missing };
-    printer.data(&report, &text)?;
+    if findings.is_empty() {
+        printer.say("no findings");
+    }
+    if printer.is_json() || !findings.is_empty() {
+        printer.data(&report, &text)?;
+    }
     if missing > 0 {
         let of = wanted.len();
         return Err(NotSo(format!("{missing} of {of} raw lines are not in the events")).into());
