@@ -15,6 +15,7 @@
 //! - [`adapters`]: foreign log lines into events.
 //! - [`batch`]: events in a compact binary form.
 //! - [`replay`]: a file of events into a file of findings.
+//! - [`outputs`]: findings in the forms of other systems, and as a text for people.
 //!
 //! Deliberately absent: I/O, a clock, randomness. Equal input gives byte-equal output.
 //!
@@ -32,6 +33,7 @@
 
 pub mod adapters;
 pub mod batch;
+pub mod outputs;
 pub mod replay;
 
 mod branch;

@@ -109,9 +109,11 @@ impl App {
         let accepted = self.watch().accept(new, self.now())?;
         if accepted.new {
             self.metrics.event(new.event.body.type_name());
+            self.metrics.source_event(&new.event.source, new.event.body.type_name());
         }
         for finding in &accepted.findings {
             self.metrics.finding(finding.grade.as_str());
+            self.metrics.finding_revision(finding.kind.as_str(), finding.grade.as_str());
             tracing::warn!(
                 id = %finding.id, kind = %finding.kind, grade = %finding.grade,
                 device = finding.device.as_deref().unwrap_or("-"), "{}", finding.says
@@ -121,6 +123,25 @@ impl App {
             }
         }
         Ok(accepted.new)
+    }
+
+    /// Brings the metrics up to date that are read off rather than counted.
+    ///
+    /// # Errors
+    /// [`ServerError::EventLog`] when the outbox cannot be read.
+    pub fn measure(&self) -> Result<(), ServerError> {
+        let now = self.now();
+        let watch = self.watch();
+        self.metrics.identities(watch.identities());
+        for (source, input) in &watch.inputs {
+            if let Some(last) = input.last_event {
+                self.metrics.source_lag(source, now.ms_since(last));
+            }
+        }
+        for output in &self.config.output {
+            self.metrics.outbox_waiting(&output.name, watch.log().waiting(&output.name)?);
+        }
+        Ok(())
     }
 
     /// Quarantine on a confirmed finding, where the operator turned that on.

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use touchmark_authority::Settings as AuthoritySettings;
-use touchmark_identity::finding::Kind;
+use touchmark_identity::finding::{Certainty, Kind};
 use touchmark_identity::ids::DeviceType;
 use touchmark_monitor::Settings as MonitorSettings;
+use touchmark_monitor::outputs::Form;
 
 use crate::error::ServerError;
+use crate::outbox::sink::Sink;
 
 /// Everything that an operator may choose.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct Config {
     pub response: Response,
     /// Logs of terminators, read as they grow.
     pub source: Vec<Source>,
+    /// Where findings are sent.
+    pub output: Vec<Output>,
     /// What terminators are told about revocation.
     pub gate: Gate,
     /// For each device type, the security version below which no firmware of the fleet may be. Default: none.
@@ -138,6 +142,57 @@ pub enum SourceFormat {
     Nginx,
 }
 
+/// An `[[output]]` table: a system that is sent every finding.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Its name, 1 to 64 characters: the place it has reached is kept under it.
+    pub name: String,
+    /// What it is.
+    pub kind: OutputKind,
+    /// The form of the findings. Default: `ocsf`.
+    #[serde(default = "primary_form")]
+    pub form: Form,
+    /// The lowest grade that is sent. Default: `suspect`.
+    #[serde(default = "worth_sending")]
+    pub min_grade: Certainty,
+    /// For a webhook: `http://HOST[:PORT]/PATH` or `https://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// For syslog: `tcp://HOST:PORT` or `udp://HOST:PORT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// For a file: its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// For a webhook: a file with the secret that is sent as bearer token. Default: none is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// For a webhook over TLS: the roots that are believed, PEM. Default: the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What an output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputKind {
+    /// An HTTP server that is sent one POST for each finding.
+    Webhook,
+    /// A syslog receiver.
+    Syslog,
+    /// A file that grows by a line for each finding.
+    File,
+}
+
+fn primary_form() -> Form {
+    Form::Ocsf
+}
+
+fn worth_sending() -> Certainty {
+    Certainty::Suspect
+}
+
 /// The `[gate]` table: files for terminators that check certificates themselves.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -180,6 +235,20 @@ impl Config {
                 "authority.organisation has {organisation} characters, it must have 1 to 64"
             ));
         }
+        self.check_outputs()
+    }
+
+    fn check_outputs(&self) -> Result<(), String> {
+        for (at, output) in self.output.iter().enumerate() {
+            let name = &output.name;
+            if !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+                return Err(format!("output.name is {name:?}, it must have 1 to 64 characters"));
+            }
+            if self.output.iter().take(at).any(|other| other.name == *name) {
+                return Err(format!("there are two outputs named {name:?}"));
+            }
+            Sink::new(output).map_err(|wrong| format!("output {name:?}: {wrong}"))?;
+        }
         Ok(())
     }
 }
@@ -203,11 +272,30 @@ mod tests {
             "[authority]\nocsp_lifetime_s = 0",
             "[authority]\norganisation = \"\"",
             "[listen]\ntelemetry_mode = \"rw\"",
+            "[[output]]\nname = \"\"\nkind = \"file\"\npath = \"x\"",
+            "[[output]]\nname = \"a\"\nkind = \"file\"",
+            "[[output]]\nname = \"a\"\nkind = \"syslog\"\naddress = \"127.0.0.1\"",
+            "[[output]]\nname = \"a\"\nkind = \"syslog\"\naddress = \"tls://h:6514\"",
+            "[[output]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"ftp://h/\"",
+            "[[output]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://u:p@h/\"",
+            "[[output]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://h.example/\"\ntoken_file = \"t\"",
+            "[[output]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"https://h/\"\nca_file = \"/nowhere\"",
+            "[[output]]\nname = \"a\"\nkind = \"file\"\npath = \"x\"\n[[output]]\nname = \"a\"\nkind = \"file\"\npath = \"y\"",
         ] {
             let config: Config = toml::from_str(text).unwrap();
             assert!(config.check().is_err(), "{text}");
         }
         assert_eq!(Config::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn outputs_are_read_with_their_defaults() {
+        let text = "[[output]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://127.0.0.1:9/x?y\"\ntoken_file = \"t\"\n\
+                    [[output]]\nname = \"b\"\nkind = \"syslog\"\naddress = \"udp://[::1]:514\"\nform = \"cef\"\nmin_grade = \"note\"";
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!(config.check(), Ok(()));
+        assert_eq!((config.output[0].form, config.output[0].min_grade), (Form::Ocsf, Certainty::Suspect));
+        assert_eq!((config.output[1].form, config.output[1].min_grade), (Form::Cef, Certainty::Note));
     }
 
     #[test]

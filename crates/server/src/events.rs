@@ -13,6 +13,7 @@ use touchmark_identity::key::SpkiHash;
 use touchmark_identity::timestamp::Timestamp;
 
 use crate::error::ServerError;
+use crate::outbox;
 use crate::triage::{Ceiling, Decision, NewTriage, Reason, Suppression, Triage};
 
 const SCHEMA_VERSION: u32 = 2;
@@ -77,7 +78,7 @@ pub struct LoggedEvent {
 /// The event log in a SQLite file.
 #[derive(Debug)]
 pub struct EventLog {
-    connection: Connection,
+    pub(crate) connection: Connection,
 }
 
 fn refused(action: &'static str) -> impl Fn(rusqlite::Error) -> ServerError {
@@ -119,6 +120,7 @@ impl EventLog {
             tx.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(&failed)?;
             tx.commit().map_err(&failed)?;
         }
+        outbox::prepare(&connection).map_err(&failed)?;
         Ok(Self { connection })
     }
 
@@ -350,27 +352,31 @@ impl EventLog {
             .map_err(refused("count events"))
     }
 
-    /// Writes a finding in place of its older revision.
+    /// Writes a finding in place of its older revision, and puts a revision that is news into the outbox.
     ///
     /// # Errors
     /// [`ServerError::EventLog`] when the database refuses.
     pub fn put_finding(&mut self, finding: &Finding) -> Result<(), ServerError> {
-        self.connection
-            .execute(
-                "INSERT INTO finding (id, revision, device, grade, detected, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-                 ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, grade = excluded.grade, \
-                 device = excluded.device, line = excluded.line WHERE excluded.revision >= finding.revision",
-                params![
-                    finding.id.to_string(),
-                    finding.revision,
-                    finding.device,
-                    finding.grade.as_str(),
-                    finding.detected.micros(),
-                    finding.to_line()
-                ],
-            )
-            .map(|_| ())
-            .map_err(refused("write a finding"))
+        let failed = refused("write a finding");
+        let tx =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let line = finding.to_line();
+        outbox::enqueue(&tx, finding, &line).map_err(&failed)?;
+        tx.execute(
+            "INSERT INTO finding (id, revision, device, grade, detected, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+             ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, grade = excluded.grade, \
+             device = excluded.device, line = excluded.line WHERE excluded.revision >= finding.revision",
+            params![
+                finding.id.to_string(),
+                finding.revision,
+                finding.device,
+                finding.grade.as_str(),
+                finding.detected.micros(),
+                line
+            ],
+        )
+        .map_err(&failed)?;
+        tx.commit().map_err(&failed)
     }
 
     /// All findings, newest first, as lines.

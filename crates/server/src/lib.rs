@@ -4,6 +4,7 @@
 //! attested enrolment ([`http::enrol`]), send heartbeats through the operator's terminator ([`http::telemetry`]), and
 //! anybody may ask what is revoked ([`http::public`]). The terminator's own log is read as it grows ([`tail`]). What
 //! arrives is written down before it is acknowledged ([`events`]), watched ([`watch`]), and shown ([`http::pages`]).
+//! Findings go on to other systems through the outbox ([`outbox`]).
 //! The operator acts through the control socket ([`control`]), to which file permissions are the key.
 //!
 //! Deliberately absent: decisions. What a certificate needs is `authority`'s to say, what an event means `monitor`'s.
@@ -18,6 +19,7 @@ pub mod gate;
 pub mod http;
 pub mod keys;
 pub mod metrics;
+pub mod outbox;
 pub mod pace;
 pub mod run;
 pub mod tail;

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use touchmark_authority::Authority;
 use touchmark_authority::registry::sqlite::SqliteRegistry;
+use touchmark_identity::key::sha256;
+use touchmark_monitor::outputs::Context;
 use zeroize::Zeroizing;
 
 use crate::app::{App, Clock};
@@ -21,6 +23,7 @@ use crate::error::ServerError;
 use crate::http::serve::{self, Stop};
 use crate::http::{control, enrol, est, nothing_here, pages, public, telemetry, wrong_method};
 use crate::keys::{open_key_store, verifier_policy};
+use crate::outbox::{self, sink::Sink};
 use crate::tls::{CurrentCertificate, server_config};
 use crate::watch::Watch;
 use crate::{gate, tail};
@@ -134,7 +137,9 @@ impl Server {
         (config.listen.enrol, config.listen.public, config.listen.dashboard) =
             (enrol_at, public_at, dashboard_at);
         let (authority, custody) = open_authority(&config, data, passphrase, test_root_pem, clock)?;
-        let watch = Watch::open(data, config.monitor.clone())?;
+        let mut watch = Watch::open(data, config.monitor.clone())?;
+        let names: Vec<&str> = config.output.iter().map(|output| output.name.as_str()).collect();
+        watch.log_mut().set_outputs(&names)?;
         let telemetry = config.listen.telemetry.clone().unwrap_or_else(|| data.join(TELEMETRY_SOCKET));
         let telemetry_mode = config
             .listen
@@ -233,12 +238,25 @@ fn spawn(app: &Arc<App>, listeners: Listeners, stop: &Stop) -> Result<JoinSet<()
     for source in &app.config.source {
         tasks.spawn(tail::follow(Arc::clone(app), source.clone(), stop.clone()));
     }
+    let context = Arc::new(outputs_context(app));
+    for output in &app.config.output {
+        let sink = Sink::new(output)
+            .map_err(|detail| ServerError::Config { path: format!("output {:?}", output.name), detail })?;
+        tasks.spawn(outbox::run(Arc::clone(app), output.clone(), sink, Arc::clone(&context), stop.clone()));
+    }
     tasks.spawn(every(CRL_PERIOD, Arc::clone(app), stop.clone(), |app| {
         app.authority().refresh_crls(app.now())?;
         gate::publish(app)
     }));
     tasks.spawn(every(CERTIFICATE_PERIOD, Arc::clone(app), stop.clone(), move |app| current.renew(app)));
     Ok(tasks)
+}
+
+/// Who findings come from: the deployment, by its root certificate, which lasts longer than names and addresses.
+fn outputs_context(app: &App) -> Context {
+    let root = sha256(&app.authority().root().certificate().der);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    Context::new(&format!("urn:touchmark:{}", hex::encode(root)), host.trim())
 }
 
 /// Does something again and again until the server stops. What fails is logged and tried again.

@@ -213,6 +213,12 @@ impl Watch {
         self.triage.undo(seq, now).ok_or(ServerError::NotFound { what: "decision" })
     }
 
+    /// How many identities the monitor keeps.
+    #[must_use]
+    pub fn identities(&self) -> usize {
+        self.engine.counts().identities
+    }
+
     /// The log, for reading.
     #[must_use]
     pub fn log(&self) -> &EventLog {

@@ -1,19 +1,37 @@
 //! `touchmark monitor`.
 
+mod explain;
 mod replay;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 use clap::Subcommand;
 
+use crate::failure::Usage;
 use crate::output::Printer;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Read recorded events (touchmark.event/1, one a line) and write findings (touchmark.finding/1, one a line).
     Replay(replay::Arguments),
+    /// Explain findings: instances side by side, weights, harmless causes, and what would change the verdict.
+    Explain(explain::Explain),
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
         Verb::Replay(arguments) => replay::run(&arguments, printer),
+        Verb::Explain(explain) => explain::run(&explain, printer),
     }
+}
+
+/// Opens an input; `-` is stdin.
+fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(std::io::stdin()));
+    }
+    let file = File::open(path).map_err(|e| Usage(format!("cannot read {}: {e}", path.display())))?;
+    Ok(Box::new(file))
 }

@@ -325,6 +325,9 @@ fn asset_named(name: &str, for_ever: bool) -> Response {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
+    if let Err(error) = app.blocking(App::measure).await {
+        return error.into_response();
+    }
     let mut response = (StatusCode::OK, app.metrics.text()).into_response();
     response.headers_mut().insert(
         header::CONTENT_TYPE,

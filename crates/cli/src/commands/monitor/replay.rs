@@ -1,14 +1,15 @@
 //! `touchmark monitor replay`.
 
-use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use touchmark_monitor::outputs::{self, Context, Form};
 use touchmark_monitor::{Monitor, Settings, replay};
 
+use super::open;
 use crate::failure::Usage;
 use crate::networks::Networks;
 use crate::output::Printer;
@@ -27,6 +28,9 @@ pub(crate) struct Arguments {
     /// Network database in MaxMind format; gives events without an AS number that of their address.
     #[arg(long, value_name = "MMDB")]
     geo: Option<PathBuf>,
+    /// The form of the findings: native, ocsf, ecs, cef or cloudevents.
+    #[arg(long, default_value_t = Form::Native)]
+    form: Form,
     /// Threads; the findings are the same for any number. Default: one for each processor.
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
@@ -37,14 +41,6 @@ pub(crate) struct Arguments {
 #[serde(deny_unknown_fields, default)]
 struct Policy {
     monitor: Settings,
-}
-
-fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(std::io::stdin()));
-    }
-    let file = File::open(path).map_err(|e| Usage(format!("cannot read {}: {e}", path.display())))?;
-    Ok(Box::new(file))
 }
 
 pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<()> {
@@ -65,11 +61,13 @@ pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<()
     let mut registry = arguments.registry.as_deref().map(open).transpose()?;
     let mut events = open(&arguments.events)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
+    // A replay has to give the same bytes on every machine.
+    let context = Context::new("urn:touchmark:replay", "-");
     let summary = replay::replay(
         &mut monitor,
         registry.as_mut().map(|registry| registry.as_mut() as &mut dyn Read),
         events.as_mut(),
-        &mut |finding| writeln!(out, "{}", finding.to_line()),
+        &mut |finding| writeln!(out, "{}", outputs::write(finding, arguments.form, &context)),
     )?;
     out.flush()?;
     let counts = summary.counts;
