@@ -15,7 +15,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::clocks::Clocks;
 use crate::engine::Engine;
 use crate::inventory::Kept;
-use crate::observation::{Item, Texts, hash64};
+use crate::observation::{Item, SmallId, Texts, hash64};
 use crate::partition::Held;
 use crate::pipeline::Monitor;
 use crate::remember::Remembered;
@@ -332,6 +332,7 @@ fn engine_out(engine: &Engine, out: &mut Section) -> io::Result<()> {
     out.table(&shared.births, |out, born| {
         out.0.extend_from_slice(&born.digest);
         out.number(born.source);
+        out.bytes(born.event_id.as_str().unwrap_or_default().as_bytes());
         out.number(born.at.cast_unsigned());
     });
     let mut cases: Vec<(&u32, &Case)> = shared.cases.iter().collect();
@@ -384,8 +385,9 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
         Session::of_parts(network, opened).ok_or_else(|| damaged("a connection has no network"))
     })?;
     shared.births = from.table(capacity, |from| {
-        let (digest, source, at) = (from.array()?, from.number()?, from.number()?.cast_signed());
-        Ok(Born { digest, source, at })
+        let (digest, source) = (from.array()?, from.number()?);
+        let event_id = SmallId::of(from.bytes()?);
+        Ok(Born { digest, source, event_id, at: from.number()?.cast_signed() })
     })?;
     for _ in 0..from.number()? {
         let serial = from.short()?;

@@ -14,7 +14,7 @@ use crate::claims::{self, Scene, bounded, evidence};
 use crate::continuity::{Continuity, Placed, UsedTokens};
 use crate::inventory::Slot;
 use crate::network::{Network, Networks};
-use crate::observation::{Kind, Place, Seen, TextHash};
+use crate::observation::{Kind, Place, Seen, SmallId, TextHash};
 use crate::remember::Remembered;
 use crate::report::{Claim, Open};
 use crate::settings::Limits;
@@ -112,6 +112,7 @@ impl Session {
 pub(crate) struct Born {
     pub(crate) digest: [u8; 32],
     pub(crate) source: u64,
+    pub(crate) event_id: SmallId,
     pub(crate) at: i64,
 }
 
@@ -422,7 +423,8 @@ impl Track {
         match shared.births.find(birth_key(slot.serial, place, number)) {
             Some(born) => {
                 let source = shared.words.texts().show(TextHash(born.source));
-                let event = EventRef { source, event_id: None, sha256: RawDigest(born.digest) };
+                let event_id = born.event_id.as_str().map(ToOwned::to_owned);
+                let event = EventRef { source, event_id, sha256: RawDigest(born.digest) };
                 (Timestamp::from_micros(born.at.saturating_mul(1_000)), event)
             }
             None => (at(seen), event_ref(shared, seen)),
@@ -690,7 +692,7 @@ impl Track {
 }
 
 fn born(seen: &Seen<'_>) -> Born {
-    Born { digest: seen.digest().0, source: seen.source.0, at: seen.time }
+    Born { digest: seen.digest().0, source: seen.source.0, event_id: seen.event_id, at: seen.time }
 }
 
 #[cfg(test)]
