@@ -41,6 +41,7 @@ mod claims;
 mod clocks;
 mod continuity;
 mod engine;
+mod fleet;
 mod inventory;
 mod network;
 mod observation;

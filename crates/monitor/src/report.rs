@@ -248,12 +248,13 @@ pub(crate) fn probability(decibans: f64) -> f64 {
 fn action(finding: &Finding) -> Action {
     match (finding.kind, finding.grade) {
         (_, Certainty::Note) => Action::None,
-        (Kind::Clone | Kind::ConcurrentSession, Certainty::Confirmed) if finding.original.is_none() => {
+        (Kind::Clone | Kind::ConcurrentSession | Kind::InstallerDuplicate, Certainty::Confirmed)
+            if finding.original.is_none() =>
+        {
             Action::Quarantine
         }
-        (Kind::Clone | Kind::ConcurrentSession, _) | (Kind::Replay, Certainty::Confirmed) => {
-            Action::ChallengeBoth
-        }
+        (Kind::Clone | Kind::ConcurrentSession | Kind::InstallerDuplicate, _)
+        | (Kind::Replay, Certainty::Confirmed) => Action::ChallengeBoth,
         (Kind::Downgrade, Certainty::Confirmed) => Action::Quarantine,
         (Kind::Downgrade, Certainty::Suspect) => Action::WorkOrder,
         _ => Action::Watch,
