@@ -1,10 +1,13 @@
 //! `touchmark monitor`.
 
+mod convert;
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use touchmark_monitor::adapters::Format;
 use touchmark_monitor::{Engine, Settings, replay};
 
 use crate::failure::Usage;
@@ -28,6 +31,18 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "MMDB")]
         geo: Option<PathBuf>,
     },
+    /// Read a foreign log and write its events (touchmark.event/1, one a line).
+    Convert {
+        /// The log's format, such as `nginx`, `haproxy` or `mosquitto`; docs/adapters.md lists them.
+        #[arg(long, value_name = "FORMAT")]
+        from: Format,
+        /// The log's name in the events; without it, the format's.
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+        /// The log; `-` is stdin.
+        #[arg(long = "in", value_name = "FILE")]
+        input: PathBuf,
+    },
 }
 
 /// The policy file of a replay.
@@ -46,7 +61,14 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
-    let Verb::Replay { events, registry, policy, geo } = verb;
+    let (events, registry, policy, geo) = match verb {
+        Verb::Replay { events, registry, policy, geo } => (events, registry, policy, geo),
+        Verb::Convert { from, source, input } => {
+            let source = source.unwrap_or_else(|| from.to_string());
+            let mut out = BufWriter::new(std::io::stdout().lock());
+            return convert::convert(from, &source, open(&input)?.as_mut(), &mut out, printer);
+        }
+    };
     let policy: Policy = match policy {
         Some(path) => {
             let text = std::fs::read_to_string(&path)

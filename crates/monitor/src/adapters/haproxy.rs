@@ -11,21 +11,24 @@ use super::{AdapterError, Unproven};
 /// The value of the field `touchmark` in each line.
 pub(super) const FORMAT: &str = "haproxy/1";
 
+/// How `fc_err_str` begins where the handshake failed on a certificate that was shown.
+const NOT_ACCEPTED: [&str; 2] =
+    ["SSL client certificate not trusted", "SSL client CA chain cannot be verified"];
+
 pub(super) fn read(line: &[u8], source: &str) -> Result<Vec<Event>, AdapterError> {
     let fields = Fields::parse(line)?;
     fields.marked(FORMAT)?;
-    let verify = fields.text("verify");
     if let Some(error) = fields.text("err") {
-        let shown = fields.text("verify").is_some_and(|verify| verify != "0");
+        let shown = NOT_ACCEPTED.iter().any(|words| error.starts_with(words));
         let reason = if shown { Unproven::NotAccepted } else { Unproven::NoCertificate };
         return Err(fields.refused(reason, &error));
     }
     if fields.flag("used") != Some(true) {
         return Err(fields.refused(Unproven::NoCertificate, "no client certificate"));
     }
-    if verify.as_deref() != Some("0") {
-        let code = verify.unwrap_or_default();
-        return Err(fields.refused(Unproven::NotAccepted, &format!("verification result {code}")));
+    let verify = fields.need("verify")?;
+    if verify != "0" {
+        return Err(fields.refused(Unproven::NotAccepted, &format!("verification result {verify}")));
     }
     let identity = fields.identity(Names {
         sha256: fields.text("sha256"),
