@@ -3,6 +3,8 @@
 pub mod browser;
 pub mod curl;
 pub mod est;
+pub mod haproxy;
+pub mod mosquitto;
 pub mod nginx;
 pub mod openssl;
 pub mod peer;

@@ -1,5 +1,6 @@
 //! `touchmark monitor`.
 
+mod convert;
 mod explain;
 mod replay;
 
@@ -18,12 +19,15 @@ pub(crate) enum Verb {
     Replay(replay::Arguments),
     /// Explain findings: instances side by side, weights, harmless causes, and what would change the verdict.
     Explain(explain::Explain),
+    /// Read a foreign log and write its events (touchmark.event/1, one a line).
+    Convert(convert::Arguments),
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
         Verb::Replay(arguments) => replay::run(&arguments, printer),
         Verb::Explain(explain) => explain::run(&explain, printer),
+        Verb::Convert(arguments) => convert::run(&arguments, printer),
     }
 }
 
