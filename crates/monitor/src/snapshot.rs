@@ -40,7 +40,9 @@ pub enum SnapshotError {
         detail: String,
     },
     /// MO-0005, caller: it was made with other settings.
-    #[error("the snapshot was made with other settings ({found} and not {expected}); start from the event log")]
+    #[error(
+        "the snapshot was made with other settings ({found} and not {expected}); start from the event log"
+    )]
     Settings {
         /// Settings in the snapshot, as JSON.
         found: String,
@@ -121,7 +123,8 @@ struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
-        let (bytes, rest) = self.0.split_first_chunk::<N>().ok_or_else(|| damaged("a section is too short"))?;
+        let (bytes, rest) =
+            self.0.split_first_chunk::<N>().ok_or_else(|| damaged("a section is too short"))?;
         self.0 = rest;
         Ok(*bytes)
     }
@@ -374,7 +377,8 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
     engine.events = from.table(capacity, |_| Ok(()))?;
     let shared = &mut engine.shared;
     shared.messages = from.table(capacity, |from| from.number().map(u64::cast_signed))?;
-    shared.tokens = from.table(capacity, |from| from.array().map(|[branch, generation]| (branch, generation)))?;
+    shared.tokens =
+        from.table(capacity, |from| from.array().map(|[branch, generation]| (branch, generation)))?;
     shared.sessions = from.table(capacity, |from| {
         let (network, opened) = (from.number()?, from.short()?);
         Session::of_parts(network, opened).ok_or_else(|| damaged("a connection has no network"))

@@ -1,6 +1,7 @@
 //! `touchmark monitor`.
 
 mod replay;
+mod simulate;
 
 use clap::Subcommand;
 
@@ -10,10 +11,13 @@ use crate::output::Printer;
 pub(crate) enum Verb {
     /// Read recorded events (touchmark.event/1, one a line) and write findings (touchmark.finding/1, one a line).
     Replay(replay::Arguments),
+    /// Write the events of a simulated fleet with labelled attacks.
+    Simulate(simulate::Arguments),
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
         Verb::Replay(arguments) => replay::run(&arguments, printer),
+        Verb::Simulate(arguments) => simulate::run(&arguments, printer),
     }
 }
