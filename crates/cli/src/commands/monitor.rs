@@ -3,6 +3,7 @@
 mod convert;
 mod explain;
 mod replay;
+mod simulate;
 
 use std::fs::File;
 use std::io::Read;
@@ -21,6 +22,8 @@ pub(crate) enum Verb {
     Explain(explain::Explain),
     /// Read a foreign log and write its events (touchmark.event/1, one a line).
     Convert(convert::Arguments),
+    /// Write the events of a simulated fleet with labelled attacks.
+    Simulate(simulate::Arguments),
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
@@ -28,6 +31,7 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         Verb::Replay(arguments) => replay::run(&arguments, printer),
         Verb::Explain(explain) => explain::run(&explain, printer),
         Verb::Convert(arguments) => convert::run(&arguments, printer),
+        Verb::Simulate(arguments) => simulate::run(&arguments, printer),
     }
 }
 
