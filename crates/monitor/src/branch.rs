@@ -17,6 +17,8 @@ const COUNTER_WINDOW: u64 = 16;
 pub(crate) const LOST_LINES: u64 = 3;
 /// A message of another source may arrive behind this many later ones.
 const OVERTAKEN_LINES: u64 = 8;
+/// Messages that are kept back leave out fewer counts than this.
+const LEFT_OUT: u64 = 1_000;
 /// Stands for "no counter"; a device whose counter stands at the very end of its range has none.
 const NO_COUNTER: u64 = u64::MAX;
 
@@ -249,7 +251,7 @@ impl Branch {
 
     pub(crate) fn boot(&self, sample: &Sample, limits: &Limits) -> Boot {
         let epoch = self.epoch_shift(sample, limits).map(|(shift, _)| {
-            if shift.abs() <= limits.boot_tolerance {
+            if shift.abs() <= limits.boot_tolerance || shift > 0 && self.kept_on(sample) {
                 Boot::Same
             } else if shift > 0 {
                 Boot::Later
@@ -283,6 +285,16 @@ impl Branch {
                 other => other,
             })
             .unwrap_or(Boot::Unknown)
+    }
+
+    /// Whether the message fits behind this branch's latest one, made in the same boot and kept back since: its uptime
+    /// went on, and so did the counter. A device that has booted begins with a small uptime; a second one that booted
+    /// later has been up for less than this one.
+    fn kept_on(&self, sample: &Sample) -> bool {
+        let (Some(epoch), Some(uptime)) = (self.epoch(), sample.uptime) else { return false };
+        let made = epoch + uptime;
+        let counted = !matches!(self.count(sample), Count::Used | Count::Newest | Count::Ahead(LEFT_OUT..));
+        made > self.made() && made <= sample.time && counted
     }
 
     pub(crate) fn count(&self, sample: &Sample) -> Count {
@@ -385,8 +397,8 @@ impl Branch {
         let margin = match (self.sightings, self.birth()) {
             (1, Birth::EarlierBoot) => return None,
             (1, _) => limits.clock_tolerance.max(limits.boot_tolerance),
-            _ if one_clock => limits.clock_tolerance / 4,
-            _ => limits.clock_tolerance,
+            _ if one_clock => limits.clock_tolerance,
+            _ => limits.clock_tolerance * 2,
         };
         let overlap = self.made() - theirs;
         (ours < theirs && overlap > margin).then_some(overlap)

@@ -280,7 +280,11 @@ impl Continuity {
         if let TokenView::Newest(id) | TokenView::Previous(id) = view
             && same().any(|branch| branch.id == id && branch.count(sample) != Count::Used)
         {
-            return Choice::Continue(id);
+            // A device whose connections carry tokens and whose heartbeats carry none has booted since: the chain goes
+            // over to the branch that its heartbeats began.
+            let heir = same().find(|branch| branch.id == self.active && branch.newest == 0);
+            let heir = heir.filter(|branch| self.plausible(sample, branch));
+            return Choice::Continue(heir.map_or(id, |branch| branch.id));
         }
         if late {
             // A late message joins the branch that it fits and never starts one.
@@ -517,7 +521,8 @@ impl Continuity {
         let (older, _) = found
             .filter_map(|branch| branch.outlived(&new, limits).map(|overlap| (*branch, overlap)))
             .max_by_key(|(branch, _)| branch.last())?;
-        let overlap = older.outlived(&new, limits)?;
+        // A first message proves little: the older boot was alive shortly before, and clocks differ. It has to return.
+        let overlap = older.outlived(&new, limits).filter(|overlap| *overlap > limits.boot_tolerance)?;
         if before == older.id && self.same_device(sample, view, older.id, id) {
             self.branch_mut(id)?.instance = older.instance;
             return None;
@@ -634,6 +639,7 @@ fn fork(sample: &Sample, view: TokenView, proof: Proof, a: &Branch, b: &Branch) 
     };
     let one_clock = a.source().is_some() && a.source() == b.source();
     let replaced = matches!(view, TokenView::Stale { .. });
+    let stale_token = stale_token.filter(|_| replaced || a.newest != 0 && b.newest != 0);
     let both_chains = a.newest != 0 && b.newest != 0 && a.id != b.id;
     let behind = sample.counter.zip(older.counter_last()).is_some_and(|(counter, last)| counter < last);
     let broken =
