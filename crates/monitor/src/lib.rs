@@ -15,6 +15,7 @@
 //! - [`adapters`]: foreign log lines into events.
 //! - [`batch`]: events in a compact binary form.
 //! - [`replay`]: a file of events into a file of findings.
+//! - [`score`]: findings against the truth of a simulation.
 //! - [`simulate`]: a fleet that never was, with labelled attacks, as a file of events.
 //!
 //! Deliberately absent: I/O, a clock, randomness. Equal input gives byte-equal output.
@@ -34,6 +35,7 @@
 pub mod adapters;
 pub mod batch;
 pub mod replay;
+pub mod score;
 pub mod simulate;
 
 mod branch;
