@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use touchmark_identity::event::{Event, EventBody};
 
 use super::attack::{Class, Truth};
-use super::scenario::{Attack, DeviceType, Happening, HappeningKind};
+use super::scenario::{Attack, DeviceType, Happening, HappeningKind, Life};
 use super::{Manifest, Scenario, Sinks, simulate};
 
 #[derive(PartialEq)]
@@ -47,6 +47,7 @@ fn everything() -> Scenario {
             DeviceType { persistent: false, ..kind("short") },
             DeviceType { storage: chip, diurnal: true, ..kind("chip") },
         ],
+        life: Life { rekeys: 0.05, ..Life::default() },
         happenings: [
             HappeningKind::ReconnectStorm,
             HappeningKind::CarrierOutage,
@@ -140,4 +141,18 @@ fn a_scenario_with_an_unknown_key_is_refused() {
     assert!(toml::from_str::<Scenario>("devices = 3\ndevises = 4\n").is_err());
     let scenario: Scenario = toml::from_str("[[attacks]]\nclass = \"C10\"\ncount = 3\n").unwrap();
     assert_eq!(scenario.attacks[0].class, Class::C10);
+}
+
+#[test]
+fn the_engine_reads_it_and_notices_a_copy_abroad() {
+    let attack = Attack { class: Class::C1, count: 3, ..Attack::default() };
+    let scenario = Scenario { devices: 50, attacks: vec![attack], ..Scenario::default() };
+    let (_, files) = run(&scenario, 1);
+    let mut engine = crate::Engine::new(crate::Settings::default());
+    let mut findings = 0;
+    for line in files.events.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+        let event = Event::from_line(line).unwrap();
+        findings += engine.observe(&event, touchmark_identity::event::RawDigest::of(line)).len();
+    }
+    assert!(findings > 0);
 }
