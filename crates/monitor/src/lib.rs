@@ -16,6 +16,7 @@
 //! - [`batch`]: events in a compact binary form.
 //! - [`replay`]: a file of events into a file of findings.
 //! - [`outputs`]: findings in the forms of other systems, and as a text for people.
+//! - [`score`]: findings against the truth of a simulation.
 //! - [`simulate`]: a fleet that never was, with labelled attacks, as a file of events.
 //!
 //! Deliberately absent: I/O, a clock, randomness. Equal input gives byte-equal output.
@@ -36,6 +37,7 @@ pub mod adapters;
 pub mod batch;
 pub mod outputs;
 pub mod replay;
+pub mod score;
 pub mod simulate;
 
 mod branch;

@@ -3,6 +3,7 @@
 mod convert;
 mod explain;
 mod replay;
+mod score;
 mod simulate;
 
 use std::fs::File;
@@ -22,6 +23,8 @@ pub(crate) enum Verb {
     Explain(explain::Explain),
     /// Read a foreign log and write its events (touchmark.event/1, one a line).
     Convert(convert::Arguments),
+    /// Judge findings by the truth of a simulation.
+    Score(score::Arguments),
     /// Write the events of a simulated fleet with labelled attacks.
     Simulate(simulate::Arguments),
 }
@@ -31,6 +34,7 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         Verb::Replay(arguments) => replay::run(&arguments, printer),
         Verb::Explain(explain) => explain::run(&explain, printer),
         Verb::Convert(arguments) => convert::run(&arguments, printer),
+        Verb::Score(arguments) => score::run(&arguments, printer),
         Verb::Simulate(arguments) => simulate::run(&arguments, printer),
     }
 }

@@ -108,7 +108,7 @@ impl Class {
     }
 
     /// Whether it is the device itself that is changed, and nothing is copied.
-    pub(super) fn in_place(self) -> bool {
+    pub(crate) fn in_place(self) -> bool {
         matches!(self, Self::Stolen | Self::Downgrade | Self::Poisoning)
     }
 
