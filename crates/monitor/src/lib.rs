@@ -14,6 +14,7 @@
 //! - [`Settings`]: windows, tolerances and bounds.
 //! - [`adapters`]: foreign log lines into events.
 //! - [`replay`]: a file of events into a file of findings.
+//! - [`respond`]: what follows from a finding, as requests to others.
 //!
 //! Deliberately absent: I/O, a clock, randomness. Equal input gives byte-equal output.
 //!
@@ -31,6 +32,7 @@
 
 pub mod adapters;
 pub mod replay;
+pub mod respond;
 
 mod continuity;
 mod engine;
