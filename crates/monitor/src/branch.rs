@@ -17,6 +17,8 @@ const COUNTER_WINDOW: u64 = 16;
 pub(crate) const LOST_LINES: u64 = 3;
 /// A message of another source may arrive behind this many later ones.
 const OVERTAKEN_LINES: u64 = 8;
+/// Messages are kept back for at most so many seconds: six hours.
+const KEPT_BACK: i64 = 6 * 3_600;
 /// Messages that are kept back leave out fewer counts than this.
 const LEFT_OUT: u64 = 1_000;
 /// Stands for "no counter"; a device whose counter stands at the very end of its range has none.
@@ -249,9 +251,12 @@ impl Branch {
         Some(if wrapped.abs() <= limits.boot_tolerance { (wrapped, wrap) } else { (shift, 0) })
     }
 
-    pub(crate) fn boot(&self, sample: &Sample, limits: &Limits) -> Boot {
+    /// `active`: it is the branch of the latest message, which may go on with messages that were kept back for long.
+    pub(crate) fn boot(&self, sample: &Sample, limits: &Limits, active: bool) -> Boot {
         let epoch = self.epoch_shift(sample, limits).map(|(shift, _)| {
-            if shift.abs() <= limits.boot_tolerance || shift > 0 && self.kept_on(sample) {
+            if shift.abs() <= limits.boot_tolerance
+                || active && (0..=KEPT_BACK).contains(&shift) && self.kept_on(sample)
+            {
                 Boot::Same
             } else if shift > 0 {
                 Boot::Later
@@ -362,6 +367,8 @@ impl Branch {
         }
         let made = match (self.epoch(), sample.uptime) {
             (Some(epoch), Some(uptime)) => (epoch + uptime).min(sample.time),
+            // Without uptime it is not known when a message of a boot was made.
+            (Some(_), None) => self.made(),
             _ => sample.time,
         };
         let made = made.max(self.made());

@@ -262,7 +262,7 @@ impl Continuity {
     }
 
     fn choose(&self, limits: &Limits, sample: &Sample, view: TokenView, late: bool) -> Choice {
-        let boot = |branch: &Branch| branch.boot(sample, limits);
+        let boot = |branch: &Branch| branch.boot(sample, limits, branch.id == self.active);
         let wanted = if self.branches().iter().any(|branch| boot(branch) == Boot::Same) {
             Boot::Same
         } else {
@@ -276,6 +276,17 @@ impl Continuity {
                 Some(Boot::Earlier) => Choice::Begin(Birth::EarlierBoot),
                 Some(_) => Choice::Begin(Birth::Reboot),
             };
+        }
+        // A message with neither uptime nor counter cannot tell sequences of one boot apart: the active one goes on.
+        let bare = sample.uptime.is_none() && sample.counter.is_none();
+        if let Some(active) = self.active().filter(|_| bare && wanted == Boot::Same)
+            && boot(active) == Boot::Unknown
+            && (active.newest == 0
+                || [TokenView::Silent, TokenView::Newest(active.id), TokenView::Previous(active.id)]
+                    .contains(&view))
+            && same().all(|branch| !branch.booted_apart(active, limits))
+        {
+            return Choice::Continue(active.id);
         }
         if let TokenView::Newest(id) | TokenView::Previous(id) = view
             && same().any(|branch| branch.id == id && branch.count(sample) != Count::Used)
@@ -348,8 +359,9 @@ impl Continuity {
         if usize::from(self.held) < BRANCHES {
             self.held += 1;
         } else {
-            // What ended in good order goes first, then what was silent longest.
-            let goes = |branch: &Branch| (!branch.ended(), branch.last());
+            // What was silent longest goes; what ended in good order counts as silent for longer, so that a seldom copy is
+            // not forgotten over the reboots of its original. But what ended lately may yet return.
+            let goes = |branch: &Branch| branch.last() - if branch.ended() { ENDED_AHEAD } else { 0 };
             let place = (0..BRANCHES).min_by_key(|&at| self.branches.get(at).map(goes)).unwrap_or(0);
             self.branches.swap(place, BRANCHES - 1);
         }
@@ -412,6 +424,7 @@ impl Continuity {
         let (count, elapsed) = (known.count(sample), sample.time - known.last());
         let resumed = (before != NONE && before != id).then_some(before);
         let fresh = matches!(count, Count::Ahead(_) | Count::Absent);
+        let bare = sample.uptime.is_none() && sample.counter.is_none();
         let linked = resumed.is_some_and(|active| self.same_device(sample, view, active, id));
         let elsewhere = sample.network.is_some_and(|network| self.network != NONE && self.network != network);
         if let Some(branch) = self.branch_mut(id) {
@@ -445,7 +458,7 @@ impl Continuity {
         let proof = if ours.booted_apart(other, limits) {
             let (older, younger) = in_boot_order(ours, other);
             Proof::Boots { overlap: older.outlived(younger, limits)? }
-        } else if late || !fresh || sample.time <= other.first() {
+        } else if late || !fresh || sample.time <= other.first() || (bare && ours.epoch().is_some()) {
             // The rest goes by the order in which messages came, so only what is new and in order counts.
             return None;
         } else if differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id())
@@ -574,6 +587,9 @@ impl Continuity {
         }
     }
 }
+
+/// By so many seconds a branch that ended in good order counts as silent for longer: half a day.
+const ENDED_AHEAD: i64 = 12 * 3_600;
 
 /// Set in the score of reuses when the present counter was counted.
 const REUSED_NOW: u8 = 0x80;

@@ -156,10 +156,8 @@ impl Open {
             }
         }
         // The first story is told from what was known before the fork; a later one would take a boot since for another
-        // instance. It gives way to a deeper one, and to one that says which instance is the original.
-        let tells_more = claim.depth > self.seen.0
-            || claim.depth == self.seen.0
-                && (self.signs == 1 || self.finding.original.is_none() && claim.original.is_some());
+        // instance. It gives way to a deeper one alone.
+        let tells_more = claim.depth > self.seen.0 || self.signs == 1;
         if tells_more {
             self.seen = (claim.depth, claim.seen);
             self.finding.branches = claim.branches;

@@ -2,7 +2,9 @@
 
 mod convert;
 mod explain;
+mod policy;
 mod replay;
+mod respond;
 mod score;
 mod simulate;
 
@@ -25,6 +27,8 @@ pub(crate) enum Verb {
     Convert(convert::Arguments),
     /// Judge findings by the truth of a simulation.
     Score(score::Arguments),
+    /// Show what a policy would have done about past findings; nothing is done.
+    Respond(respond::Arguments),
     /// Write the events of a simulated fleet with labelled attacks.
     Simulate(simulate::Arguments),
 }
@@ -35,6 +39,7 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         Verb::Explain(explain) => explain::run(&explain, printer),
         Verb::Convert(arguments) => convert::run(&arguments, printer),
         Verb::Score(arguments) => score::run(&arguments, printer),
+        Verb::Respond(arguments) => respond::run(&arguments, printer),
         Verb::Simulate(arguments) => simulate::run(&arguments, printer),
     }
 }
