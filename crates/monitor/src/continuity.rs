@@ -303,7 +303,10 @@ impl Continuity {
             return fits.map_or(Choice::Leave, |branch| Choice::Continue(branch.id));
         }
         if matches!(view, TokenView::Stale { .. }) {
-            return Choice::Begin(Birth::TokenFork);
+            // Somebody else used its token. Where its boot is known, it is the instance of that boot that returns.
+            let returns = same().filter(|branch| wanted == Boot::Same && branch.id != self.active);
+            let returns = returns.filter(|branch| self.plausible(sample, branch)).max_by_key(|b| b.last());
+            return returns.map_or(Choice::Begin(Birth::TokenFork), |branch| Choice::Continue(branch.id));
         }
         // The active branch goes on wherever it can; only a message that it cannot have made returns to another one.
         let active_first = |branch: &&Branch| (branch.id != self.active, i64::MAX - branch.last());
