@@ -458,10 +458,21 @@ impl Continuity {
         if late && !one_clock {
             return None;
         }
+        let in_order = !late && fresh && sample.time > other.first() && !(bare && ours.epoch().is_some());
+        let renumbered =
+            differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id());
         let proof = if ours.booted_apart(other, limits) {
             let (older, younger) = in_boot_order(ours, other);
-            Proof::Boots { overlap: older.outlived(younger, limits)? }
-        } else if late || !fresh || sample.time <= other.first() || (bare && ours.epoch().is_some()) {
+            // Without uptime a message names its boot, and does not say when it was made.
+            let overlap = older.outlived(younger, limits).filter(|_| sample.uptime.is_some());
+            match overlap {
+                Some(overlap) => Proof::Boots { overlap },
+                // Shortly one after the other, as far as one clock tells; what they count has to show it.
+                None if in_order && one_clock && renumbered => Proof::BootNumber,
+                None if in_order && one_clock && !ours.one_sequence(other) => Proof::BareCounter,
+                None => return None,
+            }
+        } else if !in_order {
             // The rest goes by the order in which messages came, so only what is new and in order counts.
             return None;
         } else if differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id())
