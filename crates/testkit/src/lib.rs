@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod curl;
 pub mod est;
+pub mod fleet;
 pub mod nginx;
 pub mod openssl;
 pub mod peer;

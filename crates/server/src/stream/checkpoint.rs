@@ -1,8 +1,8 @@
 //! Checkpoints: the monitor's state after a step, in a file of its own.
 //!
 //! Format: `TMC1`, the number of the step (8 bytes, little-endian), then a snapshot (`TMS1`). A file is written beside,
-//! made durable and renamed, so there is none that is half there. The two newest are kept: if the newest is damaged, the
-//! one before it and the log give the same state.
+//! made durable and renamed, so there is none that is half there. Two are kept that could be read or were just written:
+//! if the newest is damaged, the one before it and the log give the same state.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -14,9 +14,6 @@ use touchmark_monitor::{Monitor, Settings, SnapshotError};
 use crate::error::ServerError;
 
 const MAGIC: [u8; 4] = *b"TMC1";
-/// How many are kept.
-const KEPT: usize = 2;
-
 fn name(seq: u64) -> String {
     format!("checkpoint-{seq:020}.tmc")
 }
@@ -26,21 +23,21 @@ fn all(directory: &Path) -> std::io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| {
-            name.strip_prefix("checkpoint-")?.strip_suffix(".tmc")?.parse::<u64>().ok()
-        });
+        let number = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix("checkpoint-")?.strip_suffix(".tmc")?.parse::<u64>().ok());
         found.extend(number.map(|number| (number, path)));
     }
     found.sort_unstable_by(|a, b| b.cmp(a));
     Ok(found)
 }
 
-/// Writes the state after step `seq`, and removes checkpoints beyond those that are kept. Gives the step of the oldest
-/// that is left.
+/// Writes the state after step `seq`.
 ///
 /// # Errors
 /// [`ServerError::File`]; the earlier ones are there still.
-pub fn write(directory: &Path, seq: u64, monitor: &Monitor, settings: &Settings) -> Result<u64, ServerError> {
+pub fn write(directory: &Path, seq: u64, monitor: &Monitor, settings: &Settings) -> Result<(), ServerError> {
     let (path, beside) = (directory.join(name(seq)), directory.join("checkpoint.new"));
     let failed = |source| ServerError::File { action: "write", path: path.display().to_string(), source };
     let written = File::create(&beside).and_then(|file| {
@@ -57,11 +54,19 @@ pub fn write(directory: &Path, seq: u64, monitor: &Monitor, settings: &Settings)
         let _removed = std::fs::remove_file(&beside);
         return Err(failed(error));
     }
-    let found = all(directory).map_err(failed)?;
-    for (_, old) in found.iter().skip(KEPT) {
+    Ok(())
+}
+
+/// Removes all but these: older ones, damaged ones, and those of other settings.
+///
+/// # Errors
+/// [`ServerError::File`]; some may be left then.
+pub fn keep(directory: &Path, kept: &[u64]) -> Result<(), ServerError> {
+    let failed = |source| ServerError::File { action: "tidy", path: directory.display().to_string(), source };
+    for (_, old) in all(directory).map_err(failed)?.iter().filter(|(seq, _)| !kept.contains(seq)) {
         std::fs::remove_file(old).map_err(failed)?;
     }
-    Ok(found.iter().take(KEPT).next_back().map_or(seq, |(seq, _)| *seq))
+    Ok(())
 }
 
 /// What was found in a directory.
@@ -83,8 +88,7 @@ pub fn restore(
     settings: &Settings,
     workers: NonZeroUsize,
 ) -> Result<Restored, ServerError> {
-    let failed =
-        |source| ServerError::File { action: "read", path: directory.display().to_string(), source };
+    let failed = |source| ServerError::File { action: "read", path: directory.display().to_string(), source };
     let mut unusable = Vec::new();
     for (seq, path) in all(directory).map_err(failed)?.into_iter().filter(|(seq, _)| *seq <= newest) {
         match read(&path, seq, settings, workers) {
@@ -95,12 +99,7 @@ pub fn restore(
     Ok(Restored { state: None, unusable })
 }
 
-fn read(
-    path: &Path,
-    seq: u64,
-    settings: &Settings,
-    workers: NonZeroUsize,
-) -> Result<Monitor, SnapshotError> {
+fn read(path: &Path, seq: u64, settings: &Settings, workers: NonZeroUsize) -> Result<Monitor, SnapshotError> {
     let mut from = BufReader::with_capacity(1 << 20, File::open(path).map_err(SnapshotError::Read)?);
     let mut head = [0; 12];
     from.read_exact(&mut head).map_err(SnapshotError::Read)?;

@@ -39,12 +39,7 @@ impl Desk {
     /// A desk for this station.
     #[must_use]
     pub fn new(station: Station, clock: Clock) -> Arc<Self> {
-        Arc::new(Self {
-            station: Mutex::new(station),
-            inputs: Mutex::default(),
-            clock,
-            taken: Notify::new(),
-        })
+        Arc::new(Self { station: Mutex::new(station), inputs: Mutex::default(), clock, taken: Notify::new() })
     }
 
     /// The clock's time.

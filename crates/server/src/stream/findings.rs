@@ -41,8 +41,7 @@ impl FindingsLog {
     /// [`ServerError::File`] when it cannot be read or written, or holds a whole line that is no finding.
     pub fn open(directory: &Path) -> Result<Self, ServerError> {
         let path = directory.join(FILE);
-        let failed =
-            |source| ServerError::File { action: "open", path: path.display().to_string(), source };
+        let failed = |source| ServerError::File { action: "open", path: path.display().to_string(), source };
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -90,8 +89,7 @@ impl FindingsLog {
             return Ok(0);
         }
         let path = &self.path;
-        let failed =
-            |source| ServerError::File { action: "write", path: path.display().to_string(), source };
+        let failed = |source| ServerError::File { action: "write", path: path.display().to_string(), source };
         let written = self
             .file
             .seek(SeekFrom::Start(self.length))

@@ -74,7 +74,8 @@ impl StepLog {
         let failed = refused("open");
         let path = directory.join("steps.db");
         let mut connection = open_private(&path).map_err(&failed)?;
-        // The lock is taken by the first access and held until the process ends.
+        // The lock is taken by the first access and held until the process ends: who has it will not give it back soon.
+        connection.busy_timeout(std::time::Duration::ZERO).map_err(&failed)?;
         connection
             .execute_batch(
                 "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -215,12 +216,8 @@ mod tests {
     fn steps_and_places_come_back_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = StepLog::open(folder.path()).unwrap();
-        let steps = [
-            Step::Registry(b"r\n".to_vec()),
-            Step::Lines(b"a\nb\n".to_vec()),
-            Step::Tick(at(9)),
-            Step::End,
-        ];
+        let steps =
+            [Step::Registry(b"r\n".to_vec()), Step::Lines(b"a\nb\n".to_vec()), Step::Tick(at(9)), Step::End];
         for (number, step) in (1..).zip(&steps) {
             assert_eq!(log.append(step, at(5), Some(("file", &number.to_string()))).unwrap(), number);
         }

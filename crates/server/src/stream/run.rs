@@ -55,11 +55,7 @@ impl Runner {
     ///
     /// # Errors
     /// [`ServerError`] when something cannot be opened or the address is taken.
-    pub async fn start(
-        config: RunConfig,
-        enrich: Option<Enrich>,
-        clock: Clock,
-    ) -> Result<Self, ServerError> {
+    pub async fn start(config: RunConfig, enrich: Option<Enrich>, clock: Clock) -> Result<Self, ServerError> {
         let opening = config.clone();
         let station = tokio::task::spawn_blocking(move || Station::open(&opening, enrich)).await;
         let station = station.unwrap_or(Err(ServerError::TaskEnded { task: "station" }))?;
@@ -100,7 +96,8 @@ impl Runner {
     /// everything is observed, and that is all.
     ///
     /// # Errors
-    /// [`ServerError::TaskEnded`] when a part ends by itself; the last checkpoint's error.
+    /// [`ServerError::TaskEnded`] when a part ends by itself; with `once`, what an input said; the error of the last
+    /// checkpoint, or of giving the last findings.
     pub async fn run(
         self,
         until: impl Future<Output = ()>,
@@ -117,16 +114,24 @@ impl Runner {
             desk.report(&name, input.kind != InputKind::Stdin, None);
             match (input.kind, &input.path) {
                 (InputKind::File, Some(path)) => {
-                    let set = if once { &mut finite } else { &mut tasks };
-                    set.spawn(file::follow(desk, name, path.clone(), once, stop));
+                    let follow = file::follow(desk, name, path.clone(), once, stop);
+                    if once {
+                        finite.spawn(follow);
+                    } else {
+                        tasks.spawn(async { drop(follow.await) });
+                    }
                 }
                 (InputKind::Stdin, _) => {
-                    finite.spawn(file::stdin(desk, name, stop));
+                    finite.spawn(async {
+                        file::stdin(desk, name, stop).await;
+                        Ok(())
+                    });
                 }
                 (InputKind::Mqtt, _) => {
                     if let (Some((host, port)), Some(topic)) = (input.host_and_port(), &input.topic) {
                         let client = format!("touchmark-{}", input.name);
-                        let broker = mqtt::Broker { host: host.to_owned(), port, topic: topic.clone(), client };
+                        let broker =
+                            mqtt::Broker { host: host.to_owned(), port, topic: topic.clone(), client };
                         tasks.spawn(mqtt::follow(desk, name, broker, stop));
                     }
                 }
@@ -140,14 +145,17 @@ impl Runner {
         tasks.spawn(ticks(Arc::clone(&desk), config.tick_s, stop.clone()));
         let giver = tokio::spawn(give(Arc::clone(&desk), sink, stop.clone()));
         let read_to_the_end = async {
-            while finite.join_next().await.is_some() {}
+            while let Some(ended) = finite.join_next().await {
+                ended.unwrap_or(Err(ServerError::TaskEnded { task: "input" }))?;
+            }
             if !once {
                 std::future::pending::<()>().await;
             }
+            desk.blocking(|desk| desk.station().finish(desk.now())).await
         };
         let ended = tokio::select! {
             () = until => Ok(()),
-            () = read_to_the_end => desk.blocking(|desk| desk.station().finish(desk.now())).await,
+            ended = read_to_the_end => ended,
             _ended = tasks.join_next() => Err(ServerError::TaskEnded { task: "monitor" }),
         };
         // Nobody listening means that every task has ended already.

@@ -41,8 +41,8 @@ pub struct Station {
     monitor: Monitor,
     /// The last step that the monitor has taken.
     seq: u64,
-    /// The step of the newest checkpoint.
-    covered: u64,
+    /// The steps of the checkpoints that are kept, oldest first: one that was read, and those written since.
+    checkpoints: Vec<u64>,
     /// Found, and not written yet.
     pending: Vec<Finding>,
 }
@@ -71,8 +71,12 @@ impl Station {
         for (path, error) in &restored.unusable {
             tracing::warn!(code = error.code(), "{} is not used: {error}", path.display());
         }
+        let mut checkpoints = Vec::new();
         let (seq, mut monitor) = match restored.state {
-            Some(state) => state,
+            Some((seq, monitor)) => {
+                checkpoints.push(seq);
+                (seq, monitor)
+            }
             None => {
                 let first = log.after(0)?.map_or(newest + 1, |(first, _)| first);
                 // Under other settings the state is another one, and begins where the log does.
@@ -80,7 +84,10 @@ impl Station {
                     return Err(ServerError::NoState { path: directory.display().to_string(), first });
                 }
                 if first > 1 {
-                    tracing::warn!(first, "the settings have changed: the monitor knows what the log still has");
+                    tracing::warn!(
+                        first,
+                        "the settings have changed: the monitor knows what the log still has"
+                    );
                 }
                 (first - 1, Monitor::new(&config.monitor, workers))
             }
@@ -95,7 +102,7 @@ impl Station {
             findings,
             monitor,
             seq,
-            covered: seq,
+            checkpoints,
             pending: Vec::new(),
         };
         while let Some((next, step)) = station.log.after(station.seq)? {
@@ -211,19 +218,22 @@ impl Station {
     }
 
     /// Writes a checkpoint where something has happened since the last one, and removes events that are older than the
-    /// configuration says and that no checkpoint needs.
+    /// configuration says and that no checkpoint needs: those up to the checkpoint before the newest.
     ///
     /// # Errors
     /// [`ServerError::File`] and [`ServerError::EventLog`]; nothing is lost then.
     pub fn checkpoint(&mut self, now: Timestamp) -> Result<(), ServerError> {
         self.settle()?;
-        if self.seq == self.covered {
+        if self.seq == 0 || self.checkpoints.last() == Some(&self.seq) {
             return Ok(());
         }
-        let oldest = checkpoint::write(&self.directory, self.seq, &self.monitor, &self.config.monitor)?;
-        self.covered = self.seq;
+        checkpoint::write(&self.directory, self.seq, &self.monitor, &self.config.monitor)?;
+        self.checkpoints.push(self.seq);
+        let [.., before, newest] = *self.checkpoints else { return Ok(()) };
+        self.checkpoints = vec![before, newest];
+        checkpoint::keep(&self.directory, &self.checkpoints)?;
         let keep = i64::from(self.config.keep_h) * HOUR;
-        self.log.prune(oldest, Timestamp::from_micros(now.micros().saturating_sub(keep)))?;
+        self.log.prune(before, Timestamp::from_micros(now.micros().saturating_sub(keep)))?;
         Ok(())
     }
 

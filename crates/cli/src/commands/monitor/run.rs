@@ -79,7 +79,8 @@ pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<()
         ));
         for (name, input) in desk.inputs().iter() {
             for (reason, (number, example)) in &input.refused {
-                printer.say(&format!("{name}: {number} lines are no event ({reason}), the last is {example}"));
+                printer
+                    .say(&format!("{name}: {number} lines are no event ({reason}), the last is {example}"));
             }
         }
         Ok(())

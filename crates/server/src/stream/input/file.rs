@@ -23,24 +23,29 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A line that is longer than this is taken without its end.
 const LONGEST: usize = 128 * 1024;
 
-/// Follows a file until the monitor stops; with `once`, to its end.
-pub async fn follow(desk: Arc<Desk>, name: String, path: PathBuf, once: bool, mut stop: Stop) {
+/// Follows a file until the monitor stops, whatever fails; with `once`, to its end or the first failure.
+///
+/// # Errors
+/// With `once`: [`ServerError::File`] when the file cannot be read, and the errors of [`Desk::take`].
+pub async fn follow(
+    desk: Arc<Desk>,
+    name: String,
+    path: PathBuf,
+    once: bool,
+    mut stop: Stop,
+) -> Result<(), ServerError> {
     loop {
         let (input, file) = (name.clone(), path.clone());
         let step = desk.blocking(move |desk| read(desk, &input, &file, once)).await;
-        let (more, trouble) = match &step {
-            Ok(more) => (*more, None),
-            Err(error) => (false, Some(error.chain())),
-        };
-        let failed = trouble.is_some();
-        desk.report(&name, more, trouble);
-        if *stop.borrow() || (once && !more && !failed) {
-            return;
+        let (more, failed) = (matches!(step, Ok(true)), step.is_err());
+        desk.report(&name, more, step.as_ref().err().map(ServerError::chain));
+        if *stop.borrow() || (once && !more) {
+            return step.map(|_| ());
         }
         if !more {
             tokio::select! {
                 () = tokio::time::sleep(if failed { PAUSE } else { PERIOD }) => {}
-                _gone = stop.wait_for(|stop| *stop) => return,
+                _gone = stop.wait_for(|stop| *stop) => return Ok(()),
             }
         }
     }
@@ -125,7 +130,11 @@ pub async fn stdin(desk: Arc<Desk>, name: String, mut stop: Stop) {
             } else {
                 desk.blocking(move |desk| desk.take(&input, lines, None).map(|_| ())).await
             };
-            desk.report(&name, taken.is_err() || !receiver.is_empty(), taken.as_ref().err().map(ServerError::chain));
+            desk.report(
+                &name,
+                taken.is_err() || !receiver.is_empty(),
+                taken.as_ref().err().map(ServerError::chain),
+            );
             if taken.is_ok() {
                 break;
             }

@@ -78,7 +78,9 @@ async fn events(State(desk): State<Arc<Desk>>, request: Request<Body>) -> Result
 async fn body(request: Request<Body>) -> Result<Vec<u8>, ServerError> {
     let reading = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
     match tokio::time::timeout(PATIENCE, reading).await {
-        Err(_) => Err(ServerError::BadBody { detail: format!("it took longer than {} s", PATIENCE.as_secs()) }),
+        Err(_) => {
+            Err(ServerError::BadBody { detail: format!("it took longer than {} s", PATIENCE.as_secs()) })
+        }
         Ok(Ok(collected)) => Ok(collected.to_bytes().to_vec()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(ServerError::TooLarge { limit: MAX_BODY_BYTES })

@@ -53,7 +53,8 @@ pub async fn follow(desk: Arc<Desk>, name: String, broker: Broker, mut stop: Sto
                 client.try_subscribe(&broker.topic, QoS::AtLeastOnce).map_err(|error| error.to_string())
             }
             Ok(Event::Incoming(Incoming::SubAck(answer))) => {
-                let granted = |code: &SubscribeReasonCode| *code == SubscribeReasonCode::Success(QoS::AtLeastOnce);
+                let granted =
+                    |code: &SubscribeReasonCode| *code == SubscribeReasonCode::Success(QoS::AtLeastOnce);
                 if answer.return_codes.iter().all(granted) {
                     desk.report(&name, false, None);
                     Ok(())
