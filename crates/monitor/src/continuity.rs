@@ -468,15 +468,19 @@ impl Continuity {
             match overlap {
                 Some(overlap) => Proof::Boots { overlap },
                 // Shortly one after the other, as far as one clock tells; what they count has to show it.
-                None if in_order && one_clock && renumbered => Proof::BootNumber,
-                None if in_order && one_clock && !ours.one_sequence(other) => Proof::BareCounter,
+                None if in_order
+                    && one_clock
+                    && older.id == id
+                    && older.boot_number() < younger.boot_number() =>
+                {
+                    Proof::BootNumber
+                }
                 None => return None,
             }
         } else if !in_order {
             // The rest goes by the order in which messages came, so only what is new and in order counts.
             return None;
-        } else if differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id())
-        {
+        } else if renumbered {
             Proof::BootNumber
         } else if other.birth() == Birth::TokenFork || ours.birth() == Birth::TokenFork {
             Proof::Tokens

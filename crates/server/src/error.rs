@@ -137,6 +137,16 @@ pub enum ServerError {
         /// Which rule.
         detail: &'static str,
     },
+    /// SV-0019, environment: nothing says what the monitor knew.
+    #[error(
+        "no checkpoint in {path} can be used, and the log begins at step {first}; restore a copy, or start in an empty directory"
+    )]
+    NoState {
+        /// The data directory.
+        path: String,
+        /// The first step that the log has.
+        first: u64,
+    },
     /// The authority's errors keep their own codes.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -168,6 +178,7 @@ impl ServerError {
             Self::NotOffered { .. } => "SV-0016",
             Self::ForeignRequest { .. } => "SV-0017",
             Self::BadTriage { .. } => "SV-0018",
+            Self::NoState { .. } => "SV-0019",
             Self::Authority(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -193,6 +204,7 @@ impl ServerError {
             | Self::File { .. }
             | Self::EventLog { .. }
             | Self::Endorsers { .. }
+            | Self::NoState { .. }
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Tls { .. } | Self::TaskEnded { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Authority(error) => match error {

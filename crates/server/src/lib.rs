@@ -7,6 +7,8 @@
 //! Findings go on to other systems through the outbox ([`outbox`]).
 //! The operator acts through the control socket ([`control`]), to which file permissions are the key.
 //!
+//! A monitor without an authority is [`stream`].
+//!
 //! Deliberately absent: decisions. What a certificate needs is `authority`'s to say, what an event means `monitor`'s.
 
 pub mod app;
@@ -22,6 +24,7 @@ pub mod metrics;
 pub mod outbox;
 pub mod pace;
 pub mod run;
+pub mod stream;
 pub mod tail;
 pub mod tls;
 pub mod triage;

@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod curl;
 pub mod est;
+pub mod fleet;
 pub mod haproxy;
 pub mod mosquitto;
 pub mod nginx;

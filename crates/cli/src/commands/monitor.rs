@@ -5,6 +5,7 @@ mod explain;
 mod policy;
 mod replay;
 mod respond;
+mod run;
 mod score;
 mod simulate;
 
@@ -21,6 +22,8 @@ use crate::output::Printer;
 pub(crate) enum Verb {
     /// Read recorded events (touchmark.event/1, one a line) and write findings (touchmark.finding/1, one a line).
     Replay(replay::Arguments),
+    /// Watch: read events as they come, keep them durably, and write findings; goes on where it stood.
+    Run(run::Arguments),
     /// Explain findings: instances side by side, weights, harmless causes, and what would change the verdict.
     Explain(explain::Explain),
     /// Read a foreign log and write its events (touchmark.event/1, one a line).
@@ -36,6 +39,7 @@ pub(crate) enum Verb {
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
         Verb::Replay(arguments) => replay::run(&arguments, printer),
+        Verb::Run(arguments) => run::run(&arguments, printer),
         Verb::Explain(explain) => explain::run(&explain, printer),
         Verb::Convert(arguments) => convert::run(&arguments, printer),
         Verb::Score(arguments) => score::run(&arguments, printer),

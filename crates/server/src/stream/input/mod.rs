@@ -1,0 +1,6 @@
+//! Where events come from.
+
+pub mod file;
+pub mod http;
+pub mod lines;
+pub mod mqtt;
