@@ -4,6 +4,7 @@ pub mod browser;
 pub mod curl;
 pub mod est;
 pub mod fleet;
+pub mod nats;
 pub mod nginx;
 pub mod openssl;
 pub mod peer;
