@@ -14,11 +14,16 @@ pub const PARTITIONS: u8 = 64;
 pub struct Router(Routes);
 
 impl Router {
-    /// The partition of an event, 0 to [`PARTITIONS`] - 1. A registry line is learnt from.
-    pub fn route(&mut self, event: &Event) -> u8 {
-        match &event.body {
-            EventBody::Registry(registry) => self.0.learn(&event.identity, registry),
-            _ => self.0.of(&Names::of(&event.identity)),
+    /// The partition of an event, 0 to [`PARTITIONS`] - 1.
+    #[must_use]
+    pub fn of(&self, event: &Event) -> u8 {
+        self.0.of(&Names::of(&event.identity))
+    }
+
+    /// Learns from a registry line that its names belong to one device. Any other event says nothing.
+    pub fn learn(&mut self, event: &Event) {
+        if let EventBody::Registry(registry) = &event.body {
+            self.0.learn(&event.identity, registry);
         }
     }
 }

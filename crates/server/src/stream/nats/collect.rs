@@ -6,11 +6,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use futures_util::StreamExt;
 use touchmark_identity::finding::Finding;
 
-use super::{Broker, FINDINGS, PAUSE, failed};
+use super::read::Reader;
+use super::{Broker, FINDINGS, FINDINGS_SUBJECT, PAUSE};
 use crate::error::ServerError;
 
 /// How long the broker waits for a first message.
@@ -28,11 +27,12 @@ pub async fn collect(
     follow: bool,
     take: &mut (dyn FnMut(&Finding) -> std::io::Result<()> + Send),
 ) -> Result<u64, ServerError> {
-    let (mut seen, mut sequence, mut given) = (HashSet::new(), 0u64, 0u64);
+    let (stream, subject) = (FINDINGS.to_owned(), FINDINGS_SUBJECT.to_owned());
+    let mut reader = Reader::new(broker.context.clone(), stream, subject, 0);
+    let (mut seen, mut given) = (HashSet::new(), 0u64);
     loop {
-        let consumer = consumer(broker, sequence + 1).await;
-        let consumer = match consumer {
-            Ok(consumer) => consumer,
+        let messages = match reader.next(AT_ONCE, WAIT).await {
+            Ok(messages) => messages,
             Err(error) if !follow => return Err(error),
             Err(error) => {
                 tracing::warn!("{}", error.chain());
@@ -40,61 +40,25 @@ pub async fn collect(
                 continue;
             }
         };
-        loop {
-            let messages = consumer.fetch().max_messages(AT_ONCE).expires(WAIT).messages().await;
-            let mut messages = match messages {
-                Ok(messages) => messages,
-                Err(error) if !follow => return Err(failed("give findings")(error)),
-                Err(_) => break,
-            };
-            let mut any = false;
-            let mut whole = true;
-            while let Some(message) = messages.next().await {
-                let Ok(message) = message else {
-                    whole = false;
-                    break;
-                };
-                let Ok(info) = message.info() else { continue };
-                // What a consumer has lost it does not give again: a new one begins after what is known.
-                if info.stream_sequence <= sequence {
-                    continue;
-                }
-                (sequence, any) = (info.stream_sequence, true);
-                match Finding::from_line(&message.payload) {
-                    Ok(finding) => {
-                        if seen.insert((finding.id.to_string(), finding.revision)) {
-                            given += 1;
-                            take(&finding).map_err(|source| ServerError::File {
-                                action: "write findings to",
-                                path: "stdout".to_owned(),
-                                source,
-                            })?;
-                        }
+        if messages.is_empty() && !follow {
+            return Ok(given);
+        }
+        for message in messages {
+            match Finding::from_line(&message.payload) {
+                Ok(finding) => {
+                    if seen.insert((finding.id.to_string(), finding.revision)) {
+                        given += 1;
+                        take(&finding).map_err(|source| ServerError::File {
+                            action: "write findings to",
+                            path: "stdout".to_owned(),
+                            source,
+                        })?;
                     }
-                    Err(error) => tracing::error!(sequence, "a message is no finding: {error}"),
                 }
-            }
-            if !whole {
-                break;
-            }
-            if !any && !follow {
-                return Ok(given);
+                Err(error) => {
+                    tracing::error!(sequence = message.sequence, "a message is no finding: {error}");
+                }
             }
         }
-        tokio::time::sleep(PAUSE).await;
     }
-}
-
-async fn consumer(
-    broker: &Broker,
-    start_sequence: u64,
-) -> Result<async_nats::jetstream::consumer::Consumer<pull::Config>, ServerError> {
-    let config = pull::Config {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
-        ack_policy: AckPolicy::None,
-        inactive_threshold: Duration::from_secs(30),
-        ..pull::Config::default()
-    };
-    let made = broker.context.create_consumer_on_stream(config, FINDINGS).await;
-    made.map_err(failed("give findings"))
 }

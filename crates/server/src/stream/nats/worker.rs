@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
 use async_nats::jetstream::kv;
 use async_nats::jetstream::message::PublishMessage;
 use futures_util::StreamExt;
@@ -15,9 +14,8 @@ use touchmark_identity::finding::Finding;
 use touchmark_monitor::{Monitor, Settings};
 
 use super::lease::{Lease, Observed, share};
-use super::{
-    Broker, END, FINDINGS_SUBJECT, PARTITIONS, PAUSE, failed, publish, state, stream_of, subject_of,
-};
+use super::read::{Reader, Taken};
+use super::{Broker, FINDINGS_SUBJECT, PARTITIONS, PAUSE, failed, publish, state, stream_of, subject_of};
 use crate::error::ServerError;
 use crate::http::serve::Stop;
 
@@ -25,8 +23,6 @@ use crate::http::serve::Stop;
 const WAIT: Duration = Duration::from_millis(500);
 /// Messages that are asked for at once.
 const AT_ONCE: usize = 32;
-/// A consumer that nobody asks is forgotten by the broker after this time.
-const FORGOTTEN: Duration = Duration::from_secs(60);
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -254,7 +250,7 @@ impl Held {
     }
 
     async fn follow(&mut self, give_back: Stop) -> Result<(), ServerError> {
-        let (mut sequence, mut monitor) = match &self.lease.checkpoint {
+        let (sequence, mut monitor) = match &self.lease.checkpoint {
             Some(pointer) => {
                 let monitor = state::read(&self.broker.states, pointer, &self.options.settings).await?;
                 (pointer.sequence, monitor)
@@ -262,80 +258,37 @@ impl Held {
             None => (0, Monitor::new(&self.options.settings, NonZeroUsize::MIN)),
         };
         let (mut covered, mut saved) = (sequence, Instant::now());
-        let mut source: Option<(Consumer<pull::Config>, u64)> = None;
+        let (stream, subject) = (stream_of(self.partition), subject_of(self.partition));
+        let mut reader = Reader::new(self.broker.context.clone(), stream, subject, sequence);
         let mut trouble = Instant::now();
         loop {
             self.renew().await?;
-            if sequence > covered && (saved.elapsed() >= self.options.checkpoint || *give_back.borrow()) {
-                self.save(&monitor, sequence).await?;
-                (covered, saved) = (sequence, Instant::now());
+            let due = saved.elapsed() >= self.options.checkpoint || *give_back.borrow();
+            if due && reader.sequence() > covered {
+                self.save(&monitor, reader.sequence()).await?;
+                (covered, saved) = (reader.sequence(), Instant::now());
             }
             if *give_back.borrow() {
                 self.lease.owner = String::new();
                 return self.change().await;
             }
-            match self.next(&mut source, &mut sequence, &mut monitor).await {
-                Ok(()) => trouble = Instant::now(),
+            match reader.next(AT_ONCE, WAIT).await {
+                Ok(messages) => {
+                    trouble = Instant::now();
+                    for message in messages {
+                        take(&mut monitor, &message);
+                        self.pending.extend(monitor.drain());
+                    }
+                    self.send().await?;
+                }
                 // A node that is gone takes its consumers along: another one begins where this one stopped.
                 Err(error) if trouble.elapsed() < self.options.time_to_live => {
                     tracing::debug!(partition = self.partition, "{}", error.chain());
-                    source = None;
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Takes the next messages, and sends what they lead to.
-    async fn next(
-        &mut self,
-        source: &mut Option<(Consumer<pull::Config>, u64)>,
-        sequence: &mut u64,
-        monitor: &mut Monitor,
-    ) -> Result<(), ServerError> {
-        let reading = "give events";
-        self.send().await?;
-        if source.is_none() {
-            let config = pull::Config {
-                deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *sequence + 1 },
-                ack_policy: AckPolicy::None,
-                filter_subject: subject_of(self.partition),
-                inactive_threshold: FORGOTTEN,
-                ..pull::Config::default()
-            };
-            let stream = stream_of(self.partition);
-            let made = self.broker.context.create_consumer_on_stream(config, stream).await;
-            *source = Some((made.map_err(failed(reading))?, 0));
-        }
-        let Some((consumer, delivered)) = source else { return Ok(()) };
-        let messages = consumer.fetch().max_messages(AT_ONCE).expires(WAIT).messages().await;
-        let mut messages = messages.map_err(failed(reading))?;
-        while let Some(message) = messages.next().await {
-            let broken = |source| ServerError::Broker { action: reading, source };
-            let message = message.map_err(broken)?;
-            let info = message.info().map_err(broken)?;
-            if info.consumer_sequence != *delivered + 1 {
-                let gap = format!("message {} came after {delivered}", info.consumer_sequence);
-                return Err(broken(gap.into()));
-            }
-            *delivered += 1;
-            if message.headers.as_ref().is_some_and(|headers| headers.get(END).is_some()) {
-                monitor.finish();
-            } else {
-                let lines: Vec<&[u8]> = message.payload.split(|byte| *byte == b'\n').collect();
-                let lines: Vec<&[u8]> =
-                    lines.into_iter().filter(|line| !line.trim_ascii().is_empty()).collect();
-                monitor.take_lines(&lines, &mut |_, error| {
-                    tracing::warn!(reason = error.reason(), "a line in the broker is no event: {error}");
-                });
-            }
-            // What was taken is not taken again, whether or not its findings can be sent at the moment.
-            *sequence = info.stream_sequence;
-            self.pending.extend(monitor.drain());
-            self.send().await?;
-        }
-        Ok(())
     }
 
     /// Sends what was found and is not sent yet.
@@ -364,4 +317,17 @@ impl Held {
         }
         Ok(())
     }
+}
+
+/// Has the monitor take a message. What that leads to depends on nothing but the messages before.
+fn take(monitor: &mut Monitor, message: &Taken) {
+    if message.is_end {
+        monitor.finish();
+        return;
+    }
+    let lines = message.payload.split(|byte| *byte == b'\n');
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.trim_ascii().is_empty()).collect();
+    monitor.take_lines(&lines, &mut |_, error| {
+        tracing::warn!(reason = error.reason(), "a line in the broker is no event: {error}");
+    });
 }
