@@ -484,6 +484,21 @@ fn watch(seeds: &Seeds) -> Result<(), Failed> {
     ];
     seeds.add("nginx_line", [log.concat(), log[0].to_owned()])?;
 
+    // The first byte chooses the format, by its place in `Format::ALL`.
+    let foreign = [
+        "\u{3}{\"touchmark\":\"haproxy/1\",\"id\":\"a\",\"accepted\":\"1795212088.158\",\"duration_ms\":\"44\",\"used\":\"1\",\
+         \"verify\":\"0\",\"cn\":\"m\",\"src\":\"192.0.2.7\",\"sport\":\"4\"}",
+        "\u{5}2026-11-20T22:01:24+0000: New client connected from 192.0.2.7:4 as d (p5, c1, k10, u'm').\n\
+         2026-11-20T22:01:25+0000: Client d already connected, closing old connection.",
+        "\u{6}{\"event\":\"client.connected\",\"clientid\":\"c\",\"username\":\"m\",\"peername\":\"192.0.2.7:5\",\
+         \"connected_at\":1795212088154}",
+        "\u{9}#path\tssl\n#fields\tts\tuid\tid.orig_h\tclient_subject\n1.5\tC1\t192.0.2.7\tCN=m",
+        "\u{a}<30>1 2026-11-20T22:01:24Z h a 1 - [b@1 c=\"d\"] type=authentication session=7 identity.common_name=m",
+        "\u{c}{\"@timestamp\":\"2026-11-20T22:01:28Z\",\"event\":{\"id\":\"e\",\"duration\":8000000},\
+         \"tls.client.subject\":\"CN=m\"}",
+    ];
+    seeds.add("adapter_lines", foreign.map(str::to_owned))?;
+
     let registry = "{\"schema\":\"touchmark.event/1\",\"type\":\"registry\",\"time\":\"2026-11-20T00:00:00Z\",\
         \"source\":\"r\",\"identity\":{\"common_name\":\"m\"},\"device\":\"m\",\"device_type\":\"meter\"}\n";
     let beat = |id: u32, minute: u32, ip: &str, counter: u32, uptime: u32| {

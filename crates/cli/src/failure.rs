@@ -10,6 +10,8 @@ use touchmark_element::ElementError;
 use touchmark_keystore::StoreError;
 use touchmark_lab::LabError;
 use touchmark_monitor::replay::ReplayError;
+use touchmark_monitor::respond::ResponseError;
+use touchmark_monitor::simulate::SimulateError;
 use touchmark_server::ServerError;
 
 /// How the program ends. Scripts rely on these numbers.
@@ -57,7 +59,7 @@ fn one(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<NotSo>() || cause.is::<AppraisalError>() {
         return Some(Exit::NotSo);
     }
-    if cause.is::<Usage>() {
+    if cause.is::<Usage>() || cause.is::<ResponseError>() {
         return Some(Exit::Usage);
     }
     if cause.is::<Interrupted>() {
@@ -86,6 +88,10 @@ fn one(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             _ => None,
         };
     }
+    if let Some(SimulateError::Start(_) | SimulateError::Range { .. }) = cause.downcast_ref::<SimulateError>()
+    {
+        return Some(Exit::Usage);
+    }
     cause.is::<ElementError>().then_some(Exit::Environment)
 }
 
@@ -107,6 +113,8 @@ pub(crate) fn code(error: &anyhow::Error) -> Option<&'static str> {
             .or_else(|| of(cause, ElementError::code))
             .or_else(|| of(cause, LabError::code))
             .or_else(|| of(cause, ReplayError::code))
+            .or_else(|| of(cause, SimulateError::code))
+            .or_else(|| of(cause, ResponseError::code))
     })
 }
 

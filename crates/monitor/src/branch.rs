@@ -17,6 +17,10 @@ const COUNTER_WINDOW: u64 = 16;
 pub(crate) const LOST_LINES: u64 = 3;
 /// A message of another source may arrive behind this many later ones.
 const OVERTAKEN_LINES: u64 = 8;
+/// Messages are kept back for at most so many seconds: six hours.
+const KEPT_BACK: i64 = 6 * 3_600;
+/// Messages that are kept back leave out fewer counts than this.
+const LEFT_OUT: u64 = 1_000;
 /// Stands for "no counter"; a device whose counter stands at the very end of its range has none.
 const NO_COUNTER: u64 = u64::MAX;
 
@@ -247,9 +251,12 @@ impl Branch {
         Some(if wrapped.abs() <= limits.boot_tolerance { (wrapped, wrap) } else { (shift, 0) })
     }
 
-    pub(crate) fn boot(&self, sample: &Sample, limits: &Limits) -> Boot {
+    /// `active`: it is the branch of the latest message, which may go on with messages that were kept back for long.
+    pub(crate) fn boot(&self, sample: &Sample, limits: &Limits, active: bool) -> Boot {
         let epoch = self.epoch_shift(sample, limits).map(|(shift, _)| {
-            if shift.abs() <= limits.boot_tolerance {
+            if shift.abs() <= limits.boot_tolerance
+                || active && (0..=KEPT_BACK).contains(&shift) && self.kept_on(sample)
+            {
                 Boot::Same
             } else if shift > 0 {
                 Boot::Later
@@ -283,6 +290,16 @@ impl Branch {
                 other => other,
             })
             .unwrap_or(Boot::Unknown)
+    }
+
+    /// Whether the message fits behind this branch's latest one, made in the same boot and kept back since: its uptime
+    /// went on, and so did the counter. A device that has booted begins with a small uptime; a second one that booted
+    /// later has been up for less than this one.
+    fn kept_on(&self, sample: &Sample) -> bool {
+        let (Some(epoch), Some(uptime)) = (self.epoch(), sample.uptime) else { return false };
+        let made = epoch + uptime;
+        let counted = !matches!(self.count(sample), Count::Used | Count::Newest | Count::Ahead(LEFT_OUT..));
+        made > self.made() && made <= sample.time && counted
     }
 
     pub(crate) fn count(&self, sample: &Sample) -> Count {
@@ -350,6 +367,8 @@ impl Branch {
         }
         let made = match (self.epoch(), sample.uptime) {
             (Some(epoch), Some(uptime)) => (epoch + uptime).min(sample.time),
+            // Without uptime it is not known when a message of a boot was made.
+            (Some(_), None) => self.made(),
             _ => sample.time,
         };
         let made = made.max(self.made());
@@ -385,8 +404,8 @@ impl Branch {
         let margin = match (self.sightings, self.birth()) {
             (1, Birth::EarlierBoot) => return None,
             (1, _) => limits.clock_tolerance.max(limits.boot_tolerance),
-            _ if one_clock => limits.clock_tolerance / 4,
-            _ => limits.clock_tolerance,
+            _ if one_clock => limits.clock_tolerance,
+            _ => limits.clock_tolerance * 2,
         };
         let overlap = self.made() - theirs;
         (ours < theirs && overlap > margin).then_some(overlap)

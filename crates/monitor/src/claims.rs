@@ -275,8 +275,14 @@ impl Scene<'_> {
             Proof::Reuse => vec![self.describe(older)],
             _ => vec![self.describe(older), self.describe(younger)],
         };
+        // Two that were there from the beginning, in one network: an image that was put on two devices.
+        let from_the_start = second.history < 2 && known && !apart && older.id != younger.id;
+        let kind = match self.two_instances() {
+            Kind::Clone if from_the_start => Kind::InstallerDuplicate,
+            kind => kind,
+        };
         Claim {
-            kind: self.two_instances(),
+            kind,
             rules,
             evidence: signs,
             impossible: confirm_after < u64::MAX && !fork.one_sequence,

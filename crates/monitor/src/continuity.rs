@@ -262,7 +262,7 @@ impl Continuity {
     }
 
     fn choose(&self, limits: &Limits, sample: &Sample, view: TokenView, late: bool) -> Choice {
-        let boot = |branch: &Branch| branch.boot(sample, limits);
+        let boot = |branch: &Branch| branch.boot(sample, limits, branch.id == self.active);
         let wanted = if self.branches().iter().any(|branch| boot(branch) == Boot::Same) {
             Boot::Same
         } else {
@@ -277,10 +277,25 @@ impl Continuity {
                 Some(_) => Choice::Begin(Birth::Reboot),
             };
         }
+        // A message with neither uptime nor counter cannot tell sequences of one boot apart: the active one goes on.
+        let bare = sample.uptime.is_none() && sample.counter.is_none();
+        if let Some(active) = self.active().filter(|_| bare && wanted == Boot::Same)
+            && boot(active) == Boot::Unknown
+            && (active.newest == 0
+                || [TokenView::Silent, TokenView::Newest(active.id), TokenView::Previous(active.id)]
+                    .contains(&view))
+            && same().all(|branch| !branch.booted_apart(active, limits))
+        {
+            return Choice::Continue(active.id);
+        }
         if let TokenView::Newest(id) | TokenView::Previous(id) = view
             && same().any(|branch| branch.id == id && branch.count(sample) != Count::Used)
         {
-            return Choice::Continue(id);
+            // A device whose connections carry tokens and whose heartbeats carry none has booted since: the chain goes
+            // over to the branch that its heartbeats began.
+            let heir = same().find(|branch| branch.id == self.active && branch.newest == 0);
+            let heir = heir.filter(|branch| self.plausible(sample, branch));
+            return Choice::Continue(heir.map_or(id, |branch| branch.id));
         }
         if late {
             // A late message joins the branch that it fits and never starts one.
@@ -288,7 +303,10 @@ impl Continuity {
             return fits.map_or(Choice::Leave, |branch| Choice::Continue(branch.id));
         }
         if matches!(view, TokenView::Stale { .. }) {
-            return Choice::Begin(Birth::TokenFork);
+            // Somebody else used its token. Where its boot is known, it is the instance of that boot that returns.
+            let returns = same().filter(|branch| wanted == Boot::Same && branch.id != self.active);
+            let returns = returns.filter(|branch| self.plausible(sample, branch)).max_by_key(|b| b.last());
+            return returns.map_or(Choice::Begin(Birth::TokenFork), |branch| Choice::Continue(branch.id));
         }
         // The active branch goes on wherever it can; only a message that it cannot have made returns to another one.
         let active_first = |branch: &&Branch| (branch.id != self.active, i64::MAX - branch.last());
@@ -344,8 +362,9 @@ impl Continuity {
         if usize::from(self.held) < BRANCHES {
             self.held += 1;
         } else {
-            // What ended in good order goes first, then what was silent longest.
-            let goes = |branch: &Branch| (!branch.ended(), branch.last());
+            // What was silent longest goes; what ended in good order counts as silent for longer, so that a seldom copy is
+            // not forgotten over the reboots of its original. But what ended lately may yet return.
+            let goes = |branch: &Branch| branch.last() - if branch.ended() { ENDED_AHEAD } else { 0 };
             let place = (0..BRANCHES).min_by_key(|&at| self.branches.get(at).map(goes)).unwrap_or(0);
             self.branches.swap(place, BRANCHES - 1);
         }
@@ -408,6 +427,7 @@ impl Continuity {
         let (count, elapsed) = (known.count(sample), sample.time - known.last());
         let resumed = (before != NONE && before != id).then_some(before);
         let fresh = matches!(count, Count::Ahead(_) | Count::Absent);
+        let bare = sample.uptime.is_none() && sample.counter.is_none();
         let linked = resumed.is_some_and(|active| self.same_device(sample, view, active, id));
         let elsewhere = sample.network.is_some_and(|network| self.network != NONE && self.network != network);
         if let Some(branch) = self.branch_mut(id) {
@@ -438,10 +458,21 @@ impl Continuity {
         if late && !one_clock {
             return None;
         }
+        let in_order = !late && fresh && sample.time > other.first() && !(bare && ours.epoch().is_some());
+        let renumbered =
+            differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id());
         let proof = if ours.booted_apart(other, limits) {
             let (older, younger) = in_boot_order(ours, other);
-            Proof::Boots { overlap: older.outlived(younger, limits)? }
-        } else if late || !fresh || sample.time <= other.first() {
+            // Without uptime a message names its boot, and does not say when it was made.
+            let overlap = older.outlived(younger, limits).filter(|_| sample.uptime.is_some());
+            match overlap {
+                Some(overlap) => Proof::Boots { overlap },
+                // Shortly one after the other, as far as one clock tells; what they count has to show it.
+                None if in_order && one_clock && renumbered => Proof::BootNumber,
+                None if in_order && one_clock && !ours.one_sequence(other) => Proof::BareCounter,
+                None => return None,
+            }
+        } else if !in_order {
             // The rest goes by the order in which messages came, so only what is new and in order counts.
             return None;
         } else if differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id())
@@ -517,7 +548,8 @@ impl Continuity {
         let (older, _) = found
             .filter_map(|branch| branch.outlived(&new, limits).map(|overlap| (*branch, overlap)))
             .max_by_key(|(branch, _)| branch.last())?;
-        let overlap = older.outlived(&new, limits)?;
+        // A first message proves little: the older boot was alive shortly before, and clocks differ. It has to return.
+        let overlap = older.outlived(&new, limits).filter(|overlap| *overlap > limits.boot_tolerance)?;
         if before == older.id && self.same_device(sample, view, older.id, id) {
             self.branch_mut(id)?.instance = older.instance;
             return None;
@@ -569,6 +601,9 @@ impl Continuity {
         }
     }
 }
+
+/// By so many seconds a branch that ended in good order counts as silent for longer: half a day.
+const ENDED_AHEAD: i64 = 12 * 3_600;
 
 /// Set in the score of reuses when the present counter was counted.
 const REUSED_NOW: u8 = 0x80;
@@ -634,6 +669,7 @@ fn fork(sample: &Sample, view: TokenView, proof: Proof, a: &Branch, b: &Branch) 
     };
     let one_clock = a.source().is_some() && a.source() == b.source();
     let replaced = matches!(view, TokenView::Stale { .. });
+    let stale_token = stale_token.filter(|_| replaced || a.newest != 0 && b.newest != 0);
     let both_chains = a.newest != 0 && b.newest != 0 && a.id != b.id;
     let behind = sample.counter.zip(older.counter_last()).is_some_and(|(counter, last)| counter < last);
     let broken =

@@ -16,6 +16,9 @@
 //! - [`batch`]: events in a compact binary form.
 //! - [`replay`]: a file of events into a file of findings.
 //! - [`outputs`]: findings in the forms of other systems, and as a text for people.
+//! - [`score`]: findings against the truth of a simulation.
+//! - [`simulate`]: a fleet that never was, with labelled attacks, as a file of events.
+//! - [`respond`]: what follows from a finding, as requests to others.
 //!
 //! Deliberately absent: I/O, a clock, randomness. Equal input gives byte-equal output.
 //!
@@ -35,12 +38,16 @@ pub mod adapters;
 pub mod batch;
 pub mod outputs;
 pub mod replay;
+pub mod respond;
+pub mod score;
+pub mod simulate;
 
 mod branch;
 mod claims;
 mod clocks;
 mod continuity;
 mod engine;
+mod fleet;
 mod inventory;
 mod network;
 mod observation;

@@ -16,10 +16,14 @@ use touchmark_identity::timestamp::Timestamp;
 use crate::batch::{BatchError, Body, Records};
 use crate::clocks::Clocks;
 use crate::engine::Counts;
-use crate::observation::{Digests, Item, Observation, TextCache, Texts, read_line_with};
+use crate::fleet::Fleet;
+use crate::observation::{Digests, Item, Kind, Observation, TextCache, TextHash, Texts, read_line_with};
 use crate::partition::{Held, Partition, Written};
 use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
+
+/// How late an event may be without its source being at fault, in milliseconds: an hour.
+pub(crate) const LATE: i64 = 3_600_000;
 
 /// Adds to an event what the caller knows, such as the place of its address.
 pub type Enrich = Arc<dyn Fn(&mut Event) + Send + Sync>;
@@ -42,8 +46,11 @@ pub struct Monitor {
     pub(crate) routes: Routes,
     pub(crate) texts: Texts,
     caches: Vec<TextCache>,
+    /// What is dated before this moment comes too late to have been kept back, in milliseconds since 1970.
+    pub(crate) late_before: i64,
     enrich: Option<Enrich>,
-    ready: Vec<Finding>,
+    pub(crate) ready: Vec<Finding>,
+    pub(crate) fleet: Fleet,
 }
 
 impl std::fmt::Debug for Monitor {
@@ -73,8 +80,10 @@ impl Monitor {
             routes: Routes::default(),
             caches: (0..workers.get()).map(|_| texts.cache()).collect(),
             texts,
+            late_before: i64::MIN,
             enrich: None,
             ready: Vec::new(),
+            fleet: Fleet::default(),
         }
     }
 
@@ -193,9 +202,11 @@ impl Monitor {
 
     /// The partition of an item, and the item at its corrected time.
     fn route(&mut self, item: Item, line: &[u8]) -> (u8, Held) {
-        let (at, source, time, received, key) = match &item {
+        let (at, source, time, received, key, connected) = match &item {
             Item::Observation(seen) => {
-                (self.routes.of(&seen.names), seen.source.0, seen.time, seen.received, seen.event_key)
+                let at = self.routes.of(&seen.names);
+                let connected = seen.kind == Kind::Authentication;
+                (at, seen.source.0, seen.time, seen.received, seen.event_key, connected)
             }
             Item::Registry(event) => {
                 let at = match &event.body {
@@ -209,6 +220,14 @@ impl Monitor {
             }
         };
         let time = self.clocks.note(source, time, received);
+        let texts = &self.texts;
+        let name = || texts.show(TextHash(source));
+        // What is late by minutes was kept back; a source at fault is late by more.
+        let late = time < self.late_before;
+        self.ready.extend(self.fleet.arrived(source, &name, time, late));
+        if connected && !late {
+            self.fleet.connected(time);
+        }
         (at, Held::from((item, time, key)))
     }
 
@@ -242,7 +261,9 @@ impl Monitor {
             });
         }
         out.sort_by_key(|(time, key, _)| (*time, *key));
-        self.ready.extend(out.into_iter().map(|(_, _, finding)| finding));
+        let found = out.into_iter().map(|(_, _, finding)| finding).collect();
+        self.fleet.pass(found, watermark, &mut self.ready);
+        self.late_before = watermark.saturating_sub(LATE);
     }
 
     /// Time goes on although no event says so: what happened before `now`, less the time to wait, is observed.
@@ -295,7 +316,7 @@ impl Monitor {
             .clocks
             .sources()
             .map(|(source, latest, events)| SourceClock {
-                source: self.texts.show(crate::observation::TextHash(source)),
+                source: self.texts.show(TextHash(source)),
                 latest: Timestamp::from_micros(latest.saturating_mul(1_000)),
                 events,
             })

@@ -73,7 +73,7 @@ impl ReplayError {
 }
 
 /// Bytes that are read at once; lines are taken in such pieces.
-const PIECE: usize = 4 << 20;
+const PIECE: usize = 1 << 20;
 
 /// Reads registry lines, which are valid from the beginning whatever their `time` says, then events, and gives each
 /// finding to `write`.

@@ -155,7 +155,10 @@ impl Open {
                 news = true;
             }
         }
-        if claim.depth >= self.seen.0 {
+        // The first story is told from what was known before the fork; a later one would take a boot since for another
+        // instance. It gives way to a deeper one alone.
+        let tells_more = claim.depth > self.seen.0 || self.signs == 1;
+        if tells_more {
             self.seen = (claim.depth, claim.seen);
             self.finding.branches = claim.branches;
             self.finding.original = claim.original;
@@ -248,12 +251,13 @@ pub(crate) fn probability(decibans: f64) -> f64 {
 fn action(finding: &Finding) -> Action {
     match (finding.kind, finding.grade) {
         (_, Certainty::Note) => Action::None,
-        (Kind::Clone | Kind::ConcurrentSession, Certainty::Confirmed) if finding.original.is_none() => {
+        (Kind::Clone | Kind::ConcurrentSession | Kind::InstallerDuplicate, Certainty::Confirmed)
+            if finding.original.is_none() =>
+        {
             Action::Quarantine
         }
-        (Kind::Clone | Kind::ConcurrentSession, _) | (Kind::Replay, Certainty::Confirmed) => {
-            Action::ChallengeBoth
-        }
+        (Kind::Clone | Kind::ConcurrentSession | Kind::InstallerDuplicate, _)
+        | (Kind::Replay, Certainty::Confirmed) => Action::ChallengeBoth,
         (Kind::Downgrade, Certainty::Confirmed) => Action::Quarantine,
         (Kind::Downgrade, Certainty::Suspect) => Action::WorkOrder,
         _ => Action::Watch,

@@ -10,10 +10,12 @@ use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
 use touchmark_identity::event::{Event, EventBody, IdentityRef};
+use touchmark_identity::finding::Finding;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::clocks::Clocks;
 use crate::engine::Engine;
+use crate::fleet::Fleet;
 use crate::inventory::Kept;
 use crate::observation::{Item, SmallId, Texts, hash64};
 use crate::partition::Held;
@@ -68,6 +70,18 @@ impl SnapshotError {
 struct Head {
     settings: Settings,
     clocks: Clocks,
+    fleet: Fleet,
+    /// Findings that were not drained.
+    ready: Vec<Finding>,
+}
+
+/// As [`Head`], borrowed.
+#[derive(Debug, serde::Serialize)]
+struct HeadOut<'a> {
+    settings: &'a Settings,
+    clocks: &'a Clocks,
+    fleet: &'a Fleet,
+    ready: &'a [Finding],
 }
 
 fn damaged(detail: &str) -> SnapshotError {
@@ -197,7 +211,7 @@ impl Monitor {
     pub fn snapshot(&self, settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&MAGIC)?;
         let mut head = Section::default();
-        head.json(&Head { settings: settings.clone(), clocks: self.clocks.clone() })?;
+        head.json(&HeadOut { settings, clocks: &self.clocks, fleet: &self.fleet, ready: &self.ready })?;
         head.end(out)?;
         let mut shared = Section::default();
         let texts = self.texts.all();
@@ -251,6 +265,9 @@ impl Monitor {
         }
         let mut monitor = Self::new(settings, workers);
         monitor.clocks = head.clocks;
+        monitor.fleet = head.fleet;
+        monitor.ready = head.ready;
+        monitor.late_before = monitor.clocks.watermark().saturating_sub(crate::pipeline::LATE);
         let bytes = section(from)?;
         let mut rest = Rest(&bytes);
         for _ in 0..rest.number()? {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use hashbrown::HashMap;
 use touchmark_identity::assurance::Regime;
 use touchmark_identity::event::{AntiRollbackFloor, RawDigest};
-use touchmark_identity::finding::{EventRef, Evidence, Finding};
+use touchmark_identity::finding::{EventRef, Evidence, Finding, Kind as FindingKind};
 use touchmark_identity::timestamp::Timestamp;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -222,7 +222,7 @@ impl Track {
         &mut self,
         shared: &mut Shared,
         slot: &Slot,
-        claim: Claim,
+        mut claim: Claim,
         seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
@@ -230,6 +230,14 @@ impl Track {
         let subject = slot.subject();
         let case = shared.cases.entry(slot.serial).or_default();
         self.flags |= flag::CASE;
+        // Two instances are one matter, under the name that it was given first.
+        let duplicate =
+            |open: &Open| matches!(open.kind(), FindingKind::Clone | FindingKind::InstallerDuplicate);
+        if matches!(claim.kind, FindingKind::Clone | FindingKind::InstallerDuplicate)
+            && let Some(known) = case.open.iter().find(|open| duplicate(open))
+        {
+            claim.kind = known.kind();
+        }
         match case.open.iter_mut().find(|open| open.kind() == claim.kind) {
             Some(known) => out.extend(known.grow(&subject, claim, at(seen), event)),
             None => {

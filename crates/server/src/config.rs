@@ -9,6 +9,7 @@ use touchmark_authority::Settings as AuthoritySettings;
 use touchmark_identity::finding::{Certainty, Kind};
 use touchmark_identity::ids::DeviceType;
 use touchmark_monitor::Settings as MonitorSettings;
+use touchmark_monitor::adapters::Format;
 use touchmark_monitor::outputs::Form;
 
 use crate::error::ServerError;
@@ -128,18 +129,10 @@ pub struct Response {
 pub struct Source {
     /// Its name in events and on the dashboard.
     pub name: String,
-    /// The format; `nginx` is the log format that this repository ships.
-    pub format: SourceFormat,
+    /// The format, such as `nginx`: `docs/adapters.md` lists them.
+    pub format: Format,
     /// The file. It may be missing at the start, grow, be rotated and be truncated.
     pub path: PathBuf,
-}
-
-/// The format of a terminator's log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SourceFormat {
-    /// nginx with the shipped log format.
-    Nginx,
 }
 
 /// An `[[output]]` table: a system that is sent every finding.

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use touchmark_identity::event::Event;
-use touchmark_monitor::adapters::nginx::{Line, Nginx};
-use touchmark_monitor::adapters::safe_example;
+use touchmark_monitor::adapters;
 
 use crate::app::App;
-use crate::config::{Source, SourceFormat};
+use crate::config::Source;
 use crate::error::ServerError;
 use crate::events::NewEvent;
 use crate::http::serve::Stop;
@@ -73,14 +72,14 @@ pub async fn follow(app: Arc<App>, source: Source, mut stop: Stop) {
 
 struct Reader {
     source: Source,
-    adapter: Nginx,
+    adapter: adapters::Reader,
     place: Option<Place>,
 }
 
 impl Reader {
     fn new(source: &Source) -> Self {
-        let SourceFormat::Nginx = source.format;
-        Self { source: source.clone(), adapter: Nginx::new(&source.name), place: None }
+        let adapter = adapters::Reader::new(source.format, &source.name);
+        Self { source: source.clone(), adapter, place: None }
     }
 
     fn key(&self) -> String {
@@ -128,31 +127,26 @@ impl Reader {
         Ok(lines == LINES_AT_ONCE)
     }
 
-    /// Takes one line; returns whether the place was written down with it.
+    /// Takes one line; returns whether the place was written down with it, which is done with its last event. After a
+    /// crash between two events of a line, the first comes again with its id.
     fn take(&mut self, app: &App, line: &[u8], place: Place) -> Result<bool, ServerError> {
-        match self.adapter.line(line) {
-            Ok(Line::Event(event)) => {
-                let device = device_of(app, &event);
-                let new = NewEvent {
-                    event: &event,
-                    device: device.as_deref(),
-                    continuity: None,
-                    place: Some((&self.key(), &place.to_text())),
-                };
-                app.accept(&new)?;
-                Ok(true)
-            }
-            Ok(Line::Refused { verify }) => {
-                let why =
-                    if verify == "NONE" { "no-client-certificate" } else { "client-certificate-refused" };
-                self.refuse(app, why, &verify);
-                Ok(false)
-            }
+        let events = match self.adapter.read(line) {
+            Ok(events) => events,
             Err(error) => {
-                self.refuse(app, error.reason(), &safe_example(line));
-                Ok(false)
+                self.refuse(app, error.reason(), &adapters::safe_example(line));
+                return Ok(false);
             }
+        };
+        let (key, text) = (self.key(), place.to_text());
+        let mut left = events.len();
+        for event in &events {
+            left -= 1;
+            let device = device_of(app, event);
+            let place = (left == 0).then_some((key.as_str(), text.as_str()));
+            let new = NewEvent { event, device: device.as_deref(), continuity: None, place };
+            app.accept(&new)?;
         }
+        Ok(!events.is_empty())
     }
 
     fn refuse(&self, app: &App, reason: &str, example: &str) {

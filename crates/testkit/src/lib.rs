@@ -4,6 +4,8 @@ pub mod browser;
 pub mod curl;
 pub mod est;
 pub mod fleet;
+pub mod haproxy;
+pub mod mosquitto;
 pub mod nats;
 pub mod nginx;
 pub mod openssl;

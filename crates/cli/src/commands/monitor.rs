@@ -1,9 +1,14 @@
 //! `touchmark monitor`.
 
 mod cluster;
+mod convert;
 mod explain;
+mod policy;
 mod replay;
+mod respond;
 mod run;
+mod score;
+mod simulate;
 
 use std::fs::File;
 use std::io::Read;
@@ -28,6 +33,14 @@ pub(crate) enum Verb {
     Collect(cluster::Collect),
     /// Explain findings: instances side by side, weights, harmless causes, and what would change the verdict.
     Explain(explain::Explain),
+    /// Read a foreign log and write its events (touchmark.event/1, one a line).
+    Convert(convert::Arguments),
+    /// Judge findings by the truth of a simulation.
+    Score(score::Arguments),
+    /// Show what a policy would have done about past findings; nothing is done.
+    Respond(respond::Arguments),
+    /// Write the events of a simulated fleet with labelled attacks.
+    Simulate(simulate::Arguments),
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
@@ -38,6 +51,10 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         Verb::Work(arguments) => cluster::work(&arguments, printer),
         Verb::Collect(arguments) => cluster::collect(&arguments, printer),
         Verb::Explain(explain) => explain::run(&explain, printer),
+        Verb::Convert(arguments) => convert::run(&arguments, printer),
+        Verb::Score(arguments) => score::run(&arguments, printer),
+        Verb::Respond(arguments) => respond::run(&arguments, printer),
+        Verb::Simulate(arguments) => simulate::run(&arguments, printer),
     }
 }
 

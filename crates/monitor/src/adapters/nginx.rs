@@ -19,6 +19,7 @@ use touchmark_identity::event::{
 use touchmark_identity::text::printable;
 use touchmark_identity::timestamp::Timestamp;
 
+use super::fields::common_name;
 use super::{AdapterError, safe_example};
 
 /// The value of the field `touchmark` in each line.
@@ -200,22 +201,6 @@ fn seconds(text: &str) -> Option<i64> {
     let whole: u32 =
         whole.parse().ok().or_else(|| whole.parse::<u64>().ok().and_then(|w| u32::try_from(w).ok()))?;
     Some(i64::from(whole) * 1_000 + fraction.parse::<i64>().ok()?)
-}
-
-/// The common name in a distinguished name of RFC 4514, unescaped as far as backslashes before one character go.
-fn common_name(dn: &str) -> Option<String> {
-    let mut parts = vec![String::new()];
-    let mut chars = dn.chars();
-    while let Some(c) = chars.next() {
-        match (c, parts.last_mut()) {
-            ('\\', Some(part)) => part.extend(chars.next()),
-            (',' | '+', _) => parts.push(String::new()),
-            (c, Some(part)) => part.push(c),
-            (_, None) => {}
-        }
-    }
-    let value = |part: String| part.trim_start().strip_prefix("CN=").map(ToOwned::to_owned);
-    parts.into_iter().find_map(value).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]

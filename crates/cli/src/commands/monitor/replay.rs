@@ -10,7 +10,7 @@ use touchmark_monitor::outputs::{self, Context, Form};
 use touchmark_monitor::{Monitor, Settings, replay};
 
 use super::open;
-use crate::failure::Usage;
+use super::policy::PolicyFile;
 use crate::networks::Networks;
 use crate::output::Printer;
 
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// Registry lines that are valid from the beginning.
     #[arg(long, value_name = "FILE")]
     registry: Option<PathBuf>,
-    /// Policy file: TOML with a `monitor` table.
+    /// Policy file: TOML; its `monitor` table.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Network database in MaxMind format; gives events without an AS number that of their address.
@@ -36,24 +36,13 @@ pub(crate) struct Arguments {
     workers: Option<NonZeroUsize>,
 }
 
-/// The policy file of a replay.
-#[derive(Debug, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Policy {
-    monitor: Settings,
-}
-
 pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<()> {
-    let policy: Policy = match &arguments.policy {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|e| Usage(format!("cannot read {}: {e}", path.display())))?;
-            toml::from_str(&text).map_err(|e| Usage(format!("{}: {e}", path.display())))?
-        }
-        None => Policy::default(),
+    let settings = match &arguments.policy {
+        Some(path) => PolicyFile::read(path)?.0,
+        None => Settings::default(),
     };
     let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let mut monitor = Monitor::new(&policy.monitor, arguments.workers.unwrap_or_else(processors));
+    let mut monitor = Monitor::new(&settings, arguments.workers.unwrap_or_else(processors));
     if let Some(path) = &arguments.geo {
         let networks = Networks::open(path)?;
         monitor.enrich_with(Arc::new(move |event| networks.enrich(event)));

@@ -1,0 +1,38 @@
+//! `touchmark monitor convert`, and that what it writes can be replayed.
+
+use std::process::Command;
+
+use touchmark_testkit::process::{Finished, run};
+
+fn touchmark(arguments: &[&str], input: &[u8]) -> Finished {
+    run(Command::new(env!("CARGO_BIN_EXE_touchmark")).arg("monitor").args(arguments), input)
+}
+
+#[test]
+fn a_foreign_log_becomes_events_and_what_is_skipped_is_said() {
+    let mut log = b"2026-11-20T22:01:24+0000: mosquitto version 2.0.11 starting\n\
+        2026-11-20T22:01:25+0000: New client connected from 192.0.2.7:4 as d (p5, c1, k10, u'meter-17').\n\
+        \x1b[31mnot a log line\xff\n"
+        .to_vec();
+    log.extend(vec![b'x'; 5 << 20]);
+    log.extend(b"\n2026-11-20T22:01:29+0000: Client d disconnected.\n");
+    let done = touchmark(&["convert", "--from", "mosquitto", "--source", "broker", "--in", "-"], &log)
+        .must_end_with(0);
+    let text = done.text();
+    let types: Vec<_> = text
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(types, ["authentication", "session_end"], "{}", done.all());
+    for says in ["5 lines, 2 events", "1 lines skipped (malformed), the first is line 3", "(too-long)"] {
+        assert!(done.stderr.contains(says), "{says:?} in {}", done.stderr);
+    }
+    assert!(!done.stderr.contains('\u{1b}'));
+    let replayed = touchmark(&["replay", "--events", "-"], text.as_bytes()).must_end_with(0);
+    assert!(!replayed.stderr.contains("skipped"), "{}", replayed.stderr);
+
+    let unknown = touchmark(&["convert", "--from", "squid", "--in", "-"], b"");
+    assert!(unknown.code != Some(0) && unknown.stderr.contains("azure-event-grid"), "{}", unknown.all());
+}
