@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod curl;
+pub mod disk;
 pub mod est;
 pub mod fleet;
 pub mod haproxy;
