@@ -10,17 +10,15 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher};
-use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use touchmark_authority::x509::HeldCertificate;
+use touchmark_testkit::disk::SmallDisk;
 use touchmark_testkit::est::{Client, base64, certificates};
 use touchmark_testkit::openssl::{must, request};
 use touchmark_testkit::peer;
-use touchmark_testkit::process::run;
 use touchmark_testkit::server::{Server, Site};
 use touchmark_testkit::telemetry::{Beat, send, token};
 
@@ -325,41 +323,6 @@ fn what_was_acknowledged_survives_a_kill_at_any_moment() {
     assert_eq!(server.findings(), Vec::<Value>::new());
     assert!(fleet.acknowledged >= ROUNDS, "too little happened: {} acts", fleet.acknowledged);
     server.stop();
-}
-
-/// A file system of a few megabytes, taken away with the test.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// None, with a line on stderr, where mounting is not allowed.
-    fn mount(at: &Path) -> Option<Self> {
-        std::fs::create_dir(at).unwrap();
-        let mut command = Command::new("mount");
-        let finished =
-            run(command.args(["-t", "tmpfs", "-o", "size=4m,mode=0711", "touchmark-test"]).arg(at), &[]);
-        if finished.code == Some(0) {
-            return Some(Self(at.to_owned()));
-        }
-        // Containers may not mount, whoever is in them; that is no missing peer.
-        eprintln!("SKIPPED: mount is refused here: {}", finished.stderr.trim());
-        None
-    }
-
-    fn fill(&self) {
-        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
-        while file.write_all(&[0; 4096]).is_ok() {}
-        while file.write_all(&[0]).is_ok() {}
-    }
-
-    fn free(&self) {
-        std::fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]

@@ -64,6 +64,7 @@ mod words;
 
 pub use engine::{Counts, Engine};
 pub use pipeline::{Enrich, Monitor, SourceClock};
+pub use route::{PARTITIONS, Router};
 pub use settings::Settings;
 pub use snapshot::SnapshotError;
 pub use track::TRACK_BYTES;

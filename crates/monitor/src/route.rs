@@ -1,12 +1,32 @@
 //! Which partition an identity belongs to.
 
 use hashbrown::HashMap;
-use touchmark_identity::event::{IdentityRef, NameKind, Registry};
+use touchmark_identity::event::{Event, EventBody, IdentityRef, NameKind, Registry};
 
 use crate::observation::{Name, Names};
 
 /// Partitions; fixed, so that the number of threads changes nothing.
-pub(crate) const PARTITIONS: u8 = 64;
+pub const PARTITIONS: u8 = 64;
+
+/// Shares events out over [`PARTITIONS`], as a monitor does within itself: all of an identity go to one partition, and
+/// its registry lines too. What a publisher needs that feeds several monitors.
+#[derive(Debug, Default)]
+pub struct Router(Routes);
+
+impl Router {
+    /// The partition of an event, 0 to [`PARTITIONS`] - 1.
+    #[must_use]
+    pub fn of(&self, event: &Event) -> u8 {
+        self.0.of(&Names::of(&event.identity))
+    }
+
+    /// Learns from a registry line that its names belong to one device. Any other event says nothing.
+    pub fn learn(&mut self, event: &Event) {
+        if let EventBody::Registry(registry) = &event.body {
+            self.0.learn(&event.identity, registry);
+        }
+    }
+}
 
 /// The way from names to partitions. An identity belongs where the hash of its strongest name says; what the registry
 /// says of further names is kept where it differs from that.

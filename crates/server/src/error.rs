@@ -147,6 +147,15 @@ pub enum ServerError {
         /// The first step that the log has.
         first: u64,
     },
+    /// SV-0020, environment: the broker did not do what it was asked to do.
+    #[error("the broker did not {action}; check that its nodes run and have JetStream")]
+    Broker {
+        /// What was being done.
+        action: &'static str,
+        /// What the client library said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The authority's errors keep their own codes.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -179,6 +188,7 @@ impl ServerError {
             Self::ForeignRequest { .. } => "SV-0017",
             Self::BadTriage { .. } => "SV-0018",
             Self::NoState { .. } => "SV-0019",
+            Self::Broker { .. } => "SV-0020",
             Self::Authority(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -205,6 +215,7 @@ impl ServerError {
             | Self::EventLog { .. }
             | Self::Endorsers { .. }
             | Self::NoState { .. }
+            | Self::Broker { .. }
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Tls { .. } | Self::TaskEnded { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Authority(error) => match error {

@@ -2,10 +2,12 @@
 
 pub mod browser;
 pub mod curl;
+pub mod disk;
 pub mod est;
 pub mod fleet;
 pub mod haproxy;
 pub mod mosquitto;
+pub mod nats;
 pub mod nginx;
 pub mod openssl;
 pub mod peer;

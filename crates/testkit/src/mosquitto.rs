@@ -40,8 +40,32 @@ impl Mosquitto {
         if let Err(error) = fs::write(&file, configuration) {
             panic!("cannot write {}: {error}", file.display());
         }
+        Self::run(&file, port, log, zone)
+    }
+
+    /// Starts a broker in `folder` that takes anybody, without TLS, and keeps messages for clients that are away.
+    ///
+    /// # Panics
+    /// When its files cannot be written or it does not start.
+    #[must_use]
+    pub fn start_open(folder: &Path) -> Self {
+        let port = free_port();
+        let log = folder.join(format!("mosquitto-{port}.log"));
+        let configuration = format!(
+            "user root\nlog_dest file {}\nlistener {port} 127.0.0.1\nallow_anonymous true\n\
+             max_queued_messages 0\n",
+            log.display()
+        );
+        let file = folder.join(format!("mosquitto-{port}.conf"));
+        if let Err(error) = fs::write(&file, configuration) {
+            panic!("cannot write {}: {error}", file.display());
+        }
+        Self::run(&file, port, log, "UTC")
+    }
+
+    fn run(file: &Path, port: u16, log: PathBuf, zone: &str) -> Self {
         let mut command = Command::new("mosquitto");
-        command.arg("-c").arg(&file).env("TZ", zone);
+        command.arg("-c").arg(file).env("TZ", zone);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut broker = Self { port, log, process: Daemon::start(&mut command) };
         wait_for("Mosquitto to listen", || {

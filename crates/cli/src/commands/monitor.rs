@@ -1,5 +1,6 @@
 //! `touchmark monitor`.
 
+mod cluster;
 mod convert;
 mod explain;
 mod policy;
@@ -24,6 +25,12 @@ pub(crate) enum Verb {
     Replay(replay::Arguments),
     /// Watch: read events as they come, keep them durably, and write findings; goes on where it stood.
     Run(run::Arguments),
+    /// On several machines: share events out over the partitions of a NATS JetStream cluster.
+    Publish(cluster::Publish),
+    /// On several machines: watch partitions of the cluster, as many as are this worker's share.
+    Work(cluster::Work),
+    /// On several machines: read the workers' findings from the cluster.
+    Collect(cluster::Collect),
     /// Explain findings: instances side by side, weights, harmless causes, and what would change the verdict.
     Explain(explain::Explain),
     /// Read a foreign log and write its events (touchmark.event/1, one a line).
@@ -40,6 +47,9 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
         Verb::Replay(arguments) => replay::run(&arguments, printer),
         Verb::Run(arguments) => run::run(&arguments, printer),
+        Verb::Publish(arguments) => cluster::publish(&arguments, printer),
+        Verb::Work(arguments) => cluster::work(&arguments, printer),
+        Verb::Collect(arguments) => cluster::collect(&arguments, printer),
         Verb::Explain(explain) => explain::run(&explain, printer),
         Verb::Convert(arguments) => convert::run(&arguments, printer),
         Verb::Score(arguments) => score::run(&arguments, printer),

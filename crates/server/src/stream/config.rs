@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use touchmark_monitor::Settings;
+use touchmark_monitor::adapters::Format;
 
 use crate::error::ServerError;
 
@@ -59,6 +60,9 @@ pub struct Input {
     pub name: String,
     /// What it is.
     pub kind: InputKind,
+    /// The format of its lines, such as `nginx`; the adapters' documentation lists them. Default: our own events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// For a file: its path. It may be missing at the start, grow, be rotated and be truncated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,

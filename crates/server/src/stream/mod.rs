@@ -7,6 +7,7 @@
 //! - [`station`]: log, engine and findings together.
 //! - [`input`]: files, stdin, HTTP, MQTT.
 //! - [`run`]: `touchmark monitor run`.
+//! - [`nats`]: the same on several machines, with NATS JetStream as the log.
 //!
 //! Deliberately absent: decisions about devices. This process has no keys and asks no authority.
 
@@ -16,6 +17,7 @@ pub mod desk;
 pub mod findings;
 pub mod input;
 pub mod log;
+pub mod nats;
 pub mod run;
 pub mod station;
 

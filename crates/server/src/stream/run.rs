@@ -14,6 +14,7 @@ use touchmark_monitor::Enrich;
 
 use super::config::{InputKind, RunConfig};
 use super::desk::Desk;
+use super::input::intake::Intake;
 use super::input::{file, http, mqtt};
 use super::station::Station;
 use crate::app::Clock;
@@ -109,12 +110,13 @@ impl Runner {
         let mut finite = JoinSet::new();
         let mut tasks = JoinSet::new();
         for input in &config.input {
-            let (desk, name, stop) = (Arc::clone(&desk), input.name.clone(), stop.clone());
+            let stop = stop.clone();
+            let intake = Intake::new(Arc::clone(&desk), &input.name, input.format);
             // Nothing is idle before every input was asked.
-            desk.report(&name, input.kind != InputKind::Stdin, None);
+            desk.report(&input.name, input.kind != InputKind::Stdin, None);
             match (input.kind, &input.path) {
                 (InputKind::File, Some(path)) => {
-                    let follow = file::follow(desk, name, path.clone(), once, stop);
+                    let follow = file::follow(intake, path.clone(), once, stop);
                     if once {
                         finite.spawn(follow);
                     } else {
@@ -123,7 +125,7 @@ impl Runner {
                 }
                 (InputKind::Stdin, _) => {
                     finite.spawn(async {
-                        file::stdin(desk, name, stop).await;
+                        file::stdin(intake, stop).await;
                         Ok(())
                     });
                 }
@@ -132,7 +134,7 @@ impl Runner {
                         let client = format!("touchmark-{}", input.name);
                         let broker =
                             mqtt::Broker { host: host.to_owned(), port, topic: topic.clone(), client };
-                        tasks.spawn(mqtt::follow(desk, name, broker, stop));
+                        tasks.spawn(mqtt::follow(intake, broker, stop));
                     }
                 }
                 (InputKind::File, None) => {}

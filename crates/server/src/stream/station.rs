@@ -189,7 +189,8 @@ impl Station {
                 let lines: Vec<&[u8]> =
                     bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
                 self.monitor.take_lines(&lines, &mut |at, error| {
-                    taken.refuse(error.reason(), lines.get(at).copied().unwrap_or_default());
+                    let line = lines.get(at).copied().unwrap_or_default();
+                    taken.refuse(error.reason(), &safe_example(line));
                 });
                 let refused: u64 = taken.refused.values().map(|(number, _)| number).sum();
                 taken.events = u64::try_from(lines.len()).unwrap_or(u64::MAX).saturating_sub(refused);
@@ -198,8 +199,8 @@ impl Station {
                 for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
                     match Event::from_line(line) {
                         Ok(event) if self.monitor.register(&event) => taken.events += 1,
-                        Ok(_) => taken.refuse("not-a-registry-line", line),
-                        Err(error) => taken.refuse(error.reason(), line),
+                        Ok(_) => taken.refuse("not-a-registry-line", &safe_example(line)),
+                        Err(error) => taken.refuse(error.reason(), &safe_example(line)),
                     }
                 }
             }
@@ -267,8 +268,8 @@ impl Station {
 }
 
 impl Taken {
-    fn refuse(&mut self, reason: &'static str, line: &[u8]) {
-        let entry = self.refused.entry(reason).or_insert_with(|| (0, safe_example(line)));
-        entry.0 += 1;
+    /// Counts a line that is no event.
+    pub fn refuse(&mut self, reason: &'static str, example: &str) {
+        self.refused.entry(reason).or_insert_with(|| (0, example.to_owned())).0 += 1;
     }
 }

@@ -7,14 +7,14 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::intake::Intake;
 use super::lines::{Lines, PIECE};
 use crate::error::ServerError;
 use crate::http::serve::Stop;
-use crate::stream::desk::Desk;
 
 /// How often a file is looked at.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -27,18 +27,12 @@ const LONGEST: usize = 128 * 1024;
 ///
 /// # Errors
 /// With `once`: [`ServerError::File`] when the file cannot be read, and the errors of [`Desk::take`].
-pub async fn follow(
-    desk: Arc<Desk>,
-    name: String,
-    path: PathBuf,
-    once: bool,
-    mut stop: Stop,
-) -> Result<(), ServerError> {
+pub async fn follow(intake: Intake, path: PathBuf, once: bool, mut stop: Stop) -> Result<(), ServerError> {
     loop {
-        let (input, file) = (name.clone(), path.clone());
-        let step = desk.blocking(move |desk| read(desk, &input, &file, once)).await;
+        let (input, file) = (intake.clone(), path.clone());
+        let step = intake.desk().blocking(move |_| read(&input, &file, once)).await;
         let (more, failed) = (matches!(step, Ok(true)), step.is_err());
-        desk.report(&name, more, step.as_ref().err().map(ServerError::chain));
+        intake.desk().report(intake.name(), more, step.as_ref().err().map(ServerError::chain));
         if *stop.borrow() || (once && !more) {
             return step.map(|_| ());
         }
@@ -52,7 +46,7 @@ pub async fn follow(
 }
 
 /// Takes what is there, up to a bound; true when more may be there.
-fn read(desk: &Desk, name: &str, path: &PathBuf, once: bool) -> Result<bool, ServerError> {
+fn read(intake: &Intake, path: &Path, once: bool) -> Result<bool, ServerError> {
     let failed = |source| ServerError::File { action: "read", path: path.display().to_string(), source };
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -60,8 +54,8 @@ fn read(desk: &Desk, name: &str, path: &PathBuf, once: bool) -> Result<bool, Ser
         Err(error) => return Err(failed(error)),
     };
     let metadata = file.metadata().map_err(failed)?;
-    let key = format!("file:{name}");
-    let stored = desk.station().place(&key)?;
+    let key = format!("file:{}", intake.name());
+    let stored = intake.desk().station().place(&key)?;
     let offset = stored
         .as_deref()
         .and_then(|place| place.split_once(':'))
@@ -84,13 +78,14 @@ fn read(desk: &Desk, name: &str, path: &PathBuf, once: bool) -> Result<bool, Ser
         return Ok(false);
     }
     let place = format!("{}:{}", metadata.ino(), offset + whole as u64);
-    desk.take(name, bytes, Some((&key, &place)))?;
+    intake.take(bytes, Some((&key, &place)))?;
     Ok(full)
 }
 
 /// Reads stdin to its end. What was read and not written down when the monitor is killed is gone: stdin cannot be asked
 /// again.
-pub async fn stdin(desk: Arc<Desk>, name: String, mut stop: Stop) {
+pub async fn stdin(intake: Intake, mut stop: Stop) {
+    let (desk, name) = (Arc::clone(intake.desk()), intake.name().to_owned());
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
     // A blocked read cannot be ended; the thread ends with the process.
     std::thread::spawn(move || {
@@ -124,12 +119,7 @@ pub async fn stdin(desk: Arc<Desk>, name: String, mut stop: Stop) {
         let Some(piece) = piece else { break };
         // What the log refuses is kept until it takes it: it was read already.
         loop {
-            let (input, lines) = (name.clone(), piece.clone());
-            let taken = if lines.is_empty() {
-                Ok(())
-            } else {
-                desk.blocking(move |desk| desk.take(&input, lines, None).map(|_| ())).await
-            };
+            let taken = if piece.is_empty() { Ok(()) } else { intake.take_async(piece.clone()).await };
             desk.report(
                 &name,
                 taken.is_err() || !receiver.is_empty(),

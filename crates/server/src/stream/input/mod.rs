@@ -2,5 +2,6 @@
 
 pub mod file;
 pub mod http;
+pub mod intake;
 pub mod lines;
 pub mod mqtt;

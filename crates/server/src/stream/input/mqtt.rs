@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS, SubscribeReasonCode};
 
+use super::intake::Intake;
 use crate::error::ServerError;
 use crate::http::serve::Stop;
-use crate::stream::desk::Desk;
 
 /// Pauses after the broker or the log failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -34,7 +34,8 @@ pub struct Broker {
 }
 
 /// Reads a topic until the monitor stops.
-pub async fn follow(desk: Arc<Desk>, name: String, broker: Broker, mut stop: Stop) {
+pub async fn follow(intake: Intake, broker: Broker, mut stop: Stop) {
+    let (desk, name) = (Arc::clone(intake.desk()), intake.name().to_owned());
     let mut options = MqttOptions::new(&broker.client, &broker.host, broker.port);
     options
         .set_clean_session(false)
@@ -63,9 +64,8 @@ pub async fn follow(desk: Arc<Desk>, name: String, broker: Broker, mut stop: Sto
                 }
             }
             Ok(Event::Incoming(Incoming::Publish(message))) => {
-                let (input, lines) = (name.clone(), [&message.payload[..], b"\n"].concat());
-                match desk.blocking(move |desk| desk.take(&input, lines, None)).await {
-                    Ok(_) => client.try_ack(&message).map_err(|error| error.to_string()),
+                match intake.take_async([&message.payload[..], b"\n"].concat()).await {
+                    Ok(()) => client.try_ack(&message).map_err(|error| error.to_string()),
                     Err(error) => {
                         // Without an acknowledgement, the broker sends it again on the next connection.
                         events.clean();

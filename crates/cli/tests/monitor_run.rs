@@ -1,0 +1,336 @@
+//! `touchmark monitor run` as its users have it: killed at random moments, on a full disk, fed over HTTP, from files, from
+//! a broker. Its findings are those of a replay of the same events, each once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "test helpers: a surprise is a panic, and seeds have to be seen"
+)]
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use touchmark_testkit::curl::{Answer, try_curl};
+use touchmark_testkit::disk::SmallDisk;
+use touchmark_testkit::fleet::Fleet;
+use touchmark_testkit::mosquitto::Mosquitto;
+use touchmark_testkit::peer;
+use touchmark_testkit::process::{Daemon, run, wait_for};
+
+const FLEET: Fleet = Fleet { devices: 24, beats: 30, cloned_every: 5 };
+
+fn touchmark() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_touchmark"));
+    command.env_remove("TOUCHMARK_LOG").env("NO_COLOR", "1");
+    command
+}
+
+fn replayed(events: &str) -> String {
+    let finished = run(touchmark().args(["monitor", "replay", "--events", "-"]), events.as_bytes());
+    let text = finished.must_end_with(0).text();
+    assert!(text.lines().count() > 10, "{text}");
+    text
+}
+
+/// A directory with a configuration and the monitor's data.
+struct Site {
+    folder: tempfile::TempDir,
+    data: PathBuf,
+}
+
+impl Site {
+    /// `configuration` follows `listen` and the times, and comes before the data directory is settled.
+    fn new(configuration: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("touchmark-monitor-").tempdir().unwrap();
+        let text = format!("checkpoint_s = 1\ntick_s = 0\nworkers = 1\n{configuration}");
+        fs::write(folder.path().join("monitor.toml"), text).unwrap();
+        let data = folder.path().join("data");
+        Self { folder, data }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = touchmark();
+        command.current_dir(self.folder.path());
+        command.args(["monitor", "run", "--config", "monitor.toml", "--data"]).arg(&self.data);
+        command
+    }
+
+    /// Starts the monitor; gives it with the address of its HTTP input, when it has one.
+    fn start(&self) -> (Daemon, Option<String>) {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        let out = fs::File::options().create(true).append(true).open(self.path("stdout")).unwrap();
+        let mut command = self.command();
+        command.args(["--ready-fd", "2"]).stdin(Stdio::null()).stdout(out).stderr(Stdio::piped());
+        let mut process = Daemon::start(&mut command);
+        let mut stderr = BufReader::new(process.child().stderr.take().unwrap());
+        let mut ready = None;
+        while ready.is_none() {
+            let mut line = String::new();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "not ready: {}", self.log());
+            (&log).write_all(line.as_bytes()).unwrap();
+            ready = serde_json::from_str::<Value>(&line).ok();
+        }
+        std::thread::spawn(move || {
+            let mut rest = Vec::new();
+            let _gone = stderr.read_to_end(&mut rest);
+            (&log).write_all(&rest).unwrap();
+        });
+        let events = ready.unwrap()["events"].as_str().map(str::to_owned);
+        (process, events)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Reads what is there to its end, and ends.
+    fn finish(&self) {
+        let _done = run(self.command().arg("--once"), b"").must_end_with(0);
+    }
+
+    fn findings(&self) -> String {
+        fs::read_to_string(self.data.join("findings.ndjson")).unwrap().trim_end().to_owned()
+    }
+}
+
+fn post(site: &Site, address: &str, kind: &str, body: &[u8]) -> Result<Answer, (i32, String)> {
+    let kind = format!("Content-Type: {kind}");
+    try_curl(site.folder.path(), &["-H", &kind, "-H", "Expect:", "--data-binary", "@-", address], body)
+}
+
+fn seed() -> u64 {
+    let unknown = || std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let seed = std::env::var("TOUCHMARK_SEED").ok().and_then(|text| text.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(unknown).max(1);
+    eprintln!("seed: TOUCHMARK_SEED={seed}");
+    seed
+}
+
+/// xorshift64*: a seed repeats a run's choices.
+fn below(seed: &mut u64, limit: u64) -> u64 {
+    *seed ^= *seed >> 12;
+    *seed ^= *seed << 25;
+    *seed ^= *seed >> 27;
+    (seed.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
+}
+
+const LISTEN: &str = "listen = \"127.0.0.1:0\"\n";
+const NDJSON: &str = "application/x-ndjson";
+
+#[test]
+fn killed_at_random_moments_it_loses_and_repeats_nothing() {
+    if !peer::all_present(&["curl"]) {
+        return;
+    }
+    let mut seed = seed();
+    let site = Site::new(
+        "listen = \"127.0.0.1:0\"\n[[input]]\nname = \"tail\"\nkind = \"file\"\npath = \"events.ndjson\"\n",
+    );
+    let events = FLEET.lines();
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    // Every other piece comes by file, which grows while the monitor is away as well.
+    let mut file = fs::File::create(site.path("events.ndjson")).unwrap();
+    let (mut process, mut address) = site.start();
+    let mut kills = 0;
+    for (number, piece) in lines.chunks(40).enumerate() {
+        let piece = piece.concat();
+        let (mut first, mut rest) = (piece.as_str(), "");
+        if number % 2 == 0 {
+            (first, rest) = piece.split_at(piece.len() / 2);
+        }
+        if number % 2 == 0 {
+            // Half a line is no line yet.
+            file.write_all(first.as_bytes()).unwrap();
+            if below(&mut seed, 3) == 0 {
+                std::thread::sleep(Duration::from_millis(below(&mut seed, 150)));
+            }
+            file.write_all(rest.as_bytes()).unwrap();
+        }
+        if below(&mut seed, 2) == 0 && kills < 8 {
+            std::thread::sleep(Duration::from_millis(below(&mut seed, 200)));
+            process.kill();
+            kills += 1;
+            (process, address) = site.start();
+        }
+        // A file is read by itself; events of later pieces must not be there much before those of earlier ones.
+        let length = file.metadata().unwrap().len();
+        if number % 2 == 1 {
+            let sent = || post(&site, address.as_deref().unwrap(), NDJSON, first.as_bytes());
+            sent().unwrap().must_be(200);
+            // An answer that was lost: the client sends it again.
+            if below(&mut seed, 3) == 0 {
+                assert_eq!(sent().unwrap().must_be(200).json()["schema"], "touchmark.accepted/1");
+            }
+        } else {
+            wait_for("the file to be read", || (read_so_far(&site) >= length).then_some(()));
+        }
+    }
+    process.kill();
+    site.finish();
+    assert_eq!(site.findings(), replayed(&events), "{}", site.log());
+    // stdout has every finding, in the order of the log; what was given when the kill came may come twice.
+    let mut out: Vec<String> =
+        fs::read_to_string(site.path("stdout")).unwrap().lines().map(str::to_owned).collect();
+    out.dedup();
+    let found = site.findings();
+    let found: Vec<&str> = found.lines().collect();
+    assert!(out.iter().all(|line| found.contains(&line.as_str())), "{out:?}");
+}
+
+/// How far the monitor has read the file, by its own log; another process may not open that, so a copy is looked at.
+fn read_so_far(site: &Site) -> u64 {
+    let copy = site.path("copy");
+    fs::create_dir_all(&copy).unwrap();
+    for name in ["steps.db", "steps.db-wal"] {
+        let _missing = fs::copy(site.data.join(name), copy.join(name));
+    }
+    let Ok(log) = touchmark_server::stream::log::StepLog::open(&copy) else { return 0 };
+    let place = log.place("file:tail").ok().flatten();
+    place.and_then(|place| place.split_once(':').and_then(|(_, offset)| offset.parse().ok())).unwrap_or(0)
+}
+
+#[test]
+fn a_full_disk_refuses_events_and_loses_none() {
+    if !peer::all_present(&["curl", "mount"]) {
+        return;
+    }
+    let mut site = Site::new(LISTEN);
+    let Some(disk) = SmallDisk::mount(&site.path("disk")) else { return };
+    site.data = site.path("disk");
+    let events = Fleet { devices: 8, beats: 30, cloned_every: 3 }.lines();
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    let (process, address) = site.start();
+    let address = address.unwrap();
+    for (number, piece) in lines.chunks(60).enumerate() {
+        let send = || post(&site, &address, NDJSON, piece.concat().as_bytes()).unwrap();
+        if number % 2 == 1 {
+            disk.fill();
+            let refused = send().must_be(503).json();
+            assert!(["SV-0008", "SV-0009"].contains(&refused["code"].as_str().unwrap()), "{refused}");
+            disk.free();
+        }
+        let _taken = send().must_be(200);
+    }
+    process.terminate();
+    site.finish();
+    assert_eq!(site.findings(), replayed(&events), "{}", site.log());
+}
+
+#[test]
+fn events_come_as_json_and_in_envelopes() {
+    if !peer::all_present(&["curl"]) {
+        return;
+    }
+    let site = Site::new(LISTEN);
+    let events = FLEET.lines();
+    let lines: Vec<&str> = events.lines().collect();
+    let (process, address) = site.start();
+    let address = address.unwrap();
+    let envelope = |line: &&str| {
+        format!("{{\"specversion\":\"1.0\",\"id\":\"x\",\"source\":\"s\",\"type\":\"t\",\"data\":{line}}}")
+    };
+    for (number, piece) in lines.chunks(97).enumerate() {
+        let (kind, body) = match number % 3 {
+            0 => ("application/json", format!("[{}]", piece.join(",\n"))),
+            1 => (
+                "application/cloudevents-batch+json; charset=utf-8",
+                format!("[{}]", piece.iter().map(envelope).collect::<Vec<_>>().join(",")),
+            ),
+            _ => (NDJSON, piece.join("\n")),
+        };
+        let answer = post(&site, &address, kind, body.as_bytes()).unwrap().must_be(200).json();
+        assert_eq!(answer["events"], piece.len(), "{answer}");
+    }
+    let one = envelope(&lines[0]);
+    post(&site, &address, "application/cloudevents+json", one.as_bytes()).unwrap().must_be(200);
+    let answer = post(&site, &address, NDJSON, b"{}\nx\n\n").unwrap().must_be(200).json();
+    assert_eq!((&answer["events"], answer["refused"].as_object().unwrap().len()), (&0.into(), 2), "{answer}");
+    assert_eq!(post(&site, &address, "text/plain", b"x").unwrap().must_be(415).json()["code"], "SV-0011");
+    assert_eq!(
+        post(&site, &address, "application/json", b"[{]").unwrap().must_be(400).json()["code"],
+        "SV-0003"
+    );
+    process.terminate();
+    site.finish();
+    assert_eq!(site.findings(), replayed(&events));
+}
+
+#[test]
+fn stdin_gives_what_a_replay_gives() {
+    let site = Site::new("[[input]]\nname = \"in\"\nkind = \"stdin\"\n");
+    let events = FLEET.lines();
+    let finished = run(site.command().arg("--once"), format!("{events}rubbish").as_bytes()).must_end_with(0);
+    assert_eq!(finished.text(), replayed(&events));
+    assert!(finished.stderr.contains("in: 1 lines are no event"), "{}", finished.stderr);
+    let again = run(site.command().arg("--once"), events.as_bytes()).must_end_with(0);
+    assert_eq!(again.text(), "", "every event was there before");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    let site = Site::new("[[input]]\nname = \"f\"\nkind = \"file\"\npath = \"missing\"\n");
+    let missing = run(site.command().arg("--once"), b"").must_end_with(3);
+    assert!(missing.stderr.contains("SV-0008") && missing.stderr.contains("missing"), "{}", missing.stderr);
+    let (_process, _) = site.start();
+    let second = run(site.command().arg("--once"), b"").must_end_with(3);
+    assert!(second.stderr.contains("SV-0009"), "{}", second.stderr);
+    fs::write(site.path("monitor.toml"), "chekpoint_s = 1").unwrap();
+    let wrong = run(&mut site.command(), b"").must_end_with(2);
+    assert!(wrong.stderr.contains("chekpoint_s"), "{}", wrong.stderr);
+}
+
+fn mqtt_publish(folder: &Path, port: u16, events: &str) {
+    let port = port.to_string();
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "127.0.0.1", "-p", &port, "-q", "1", "-t", "fleet/gate-1/events", "-l"]);
+    let _done = run(command.current_dir(folder), events.as_bytes()).must_end_with(0);
+}
+
+#[test]
+fn a_broker_keeps_what_comes_while_the_monitor_is_away() {
+    if !peer::all_present(&["mosquitto", "mosquitto_pub"]) {
+        return;
+    }
+    let site = Site::new("");
+    let broker = Mosquitto::start_open(site.folder.path());
+    let configuration = format!(
+        "checkpoint_s = 1\ntick_s = 0\n[[input]]\nname = \"broker\"\nkind = \"mqtt\"\naddress = \"127.0.0.1:{}\"\n\
+         topic = \"fleet/+/events\"\n",
+        broker.port
+    );
+    fs::write(site.path("monitor.toml"), configuration).unwrap();
+    let events = Fleet { devices: 6, beats: 30, cloned_every: 3 }.lines();
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    let (mut process, _) = site.start();
+    wait_for("the subscription", || broker.log().contains("touchmark-broker 1 fleet/+/events").then_some(()));
+    let (first, second) = lines.split_at(lines.len() / 2);
+    mqtt_publish(site.folder.path(), broker.port, &first.concat());
+    process.kill();
+    mqtt_publish(site.folder.path(), broker.port, &second.concat());
+    let (process, _) = site.start();
+    wait_for("all events to be read", || {
+        let copy = site.path("copy");
+        fs::create_dir_all(&copy).unwrap();
+        for name in ["steps.db", "steps.db-wal"] {
+            let _missing = fs::copy(site.data.join(name), copy.join(name));
+        }
+        let bytes = fs::read(copy.join("steps.db")).unwrap_or_default();
+        let wal = fs::read(copy.join("steps.db-wal")).unwrap_or_default();
+        let last = lines.last().unwrap().trim_end().as_bytes();
+        let has = |bytes: &[u8]| bytes.windows(last.len()).any(|window| window == last);
+        (has(&bytes) || has(&wal)).then_some(())
+    });
+    process.terminate();
+    fs::write(site.path("monitor.toml"), "tick_s = 0\n").unwrap();
+    site.finish();
+    assert_eq!(site.findings(), replayed(&events), "{}", site.log());
+}
