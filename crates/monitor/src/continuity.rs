@@ -458,7 +458,9 @@ impl Continuity {
         if late && !one_clock {
             return None;
         }
-        let in_order = !late && fresh && sample.time > other.first() && !(bare && ours.epoch().is_some());
+        // Messages of one source come in its order, also within one second.
+        let after = sample.time > other.first() || one_clock && sample.time == other.first();
+        let in_order = !late && fresh && after && !(bare && ours.epoch().is_some());
         let renumbered =
             differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id());
         let proof = if ours.booted_apart(other, limits) {
