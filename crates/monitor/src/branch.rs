@@ -182,6 +182,16 @@ impl Branch {
         branch
     }
 
+    /// A sequence that began anew within the boot of another one is of that boot.
+    pub(crate) fn inherit_boot(&mut self, before: &Self) {
+        if self.boot_count == 0 {
+            self.boot_count = before.boot_count;
+        }
+        if self.boot_id == 0 {
+            self.boot_id = before.boot_id;
+        }
+    }
+
     pub(crate) fn birth(&self) -> Birth {
         match self.birth & !ENDED {
             0 => Birth::First,
@@ -359,7 +369,8 @@ impl Branch {
         if self.boot_count == 0 {
             self.boot_count = sample.boot_count.map_or(0, boot_number);
         }
-        if self.boot_id == 0 {
+        // A message that does not say since when it is up may come from a boot that is about to show.
+        if self.boot_id == 0 && (self.epoch == 0 || sample.uptime.is_some()) {
             self.boot_id = sample.boot_id;
         }
         if let Some(counter) = sample.counter {

@@ -104,7 +104,8 @@ pub(crate) struct Continuity {
     uplinks_at: u32,
     /// Security version of the latest message, plus one; 0 while unknown.
     security: u32,
-    /// Seconds from one count to the next, smoothed; 0 while unknown.
+    /// Seconds from one count to the next, smoothed; 0 while unknown. Before there is a branch: from one connection to
+    /// the next.
     period: u16,
     /// How many branches there are.
     held: u8,
@@ -159,6 +160,18 @@ impl Continuity {
     /// Seconds from one count to the next, where known.
     pub(crate) fn period(&self) -> Option<i64> {
         (self.period != 0).then_some(i64::from(self.period))
+    }
+
+    /// Seconds from one connection to the next, for an identity of which nothing but connections is known.
+    pub(crate) fn connection_period(&self) -> Option<u16> {
+        self.branches().is_empty().then_some(self.period)
+    }
+
+    /// Notes it; without effect once more than connections is known.
+    pub(crate) fn note_connection_period(&mut self, period: u16) {
+        if self.branches().is_empty() {
+            self.period = period;
+        }
     }
 
     /// The network of the latest message, as a place in the identity's table.
@@ -358,7 +371,13 @@ impl Continuity {
                 before.end();
             }
         }
-        let new = Branch::start(id, sample, birth, history);
+        let mut new = Branch::start(id, sample, birth, history);
+        if let (Birth::CounterBack, Some(before)) = (birth, self.active()) {
+            new.inherit_boot(before);
+        }
+        if self.held == 0 {
+            self.period = 0;
+        }
         if usize::from(self.held) < BRANCHES {
             self.held += 1;
         } else {

@@ -59,6 +59,7 @@ impl Engine {
                 tokens: Remembered::new(remembered),
                 sessions: Remembered::new(remembered),
                 births: Remembered::new(remembered),
+                rhythms: Remembered::new(remembered),
                 cases: hashbrown::HashMap::new(),
             },
         }

@@ -21,11 +21,12 @@ use crate::observation::{Item, SmallId, Texts, hash64};
 use crate::partition::Held;
 use crate::pipeline::Monitor;
 use crate::remember::Remembered;
+use crate::rhythm::Rhythm;
 use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
 use crate::track::{Born, Case, Session, TRACK_BYTES, Track};
 
-const MAGIC: [u8; 4] = *b"TMS1";
+const MAGIC: [u8; 4] = *b"TMS2";
 /// The longest section that is read: 1 GiB. A partition of a million identities takes less.
 const SECTION_MAX: u64 = 1 << 30;
 
@@ -352,6 +353,7 @@ fn engine_out(engine: &Engine, out: &mut Section) -> io::Result<()> {
         out.bytes(born.event_id.as_str().unwrap_or_default().as_bytes());
         out.number(born.at.cast_unsigned());
     });
+    out.table(&shared.rhythms, |out, rhythm| out.0.extend_from_slice(rhythm.as_bytes()));
     let mut cases: Vec<(&u32, &Case)> = shared.cases.iter().collect();
     cases.sort_unstable_by_key(|(serial, _)| **serial);
     out.count(cases.len());
@@ -405,6 +407,10 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
         let (digest, source) = (from.array()?, from.number()?);
         let event_id = SmallId::of(from.bytes()?);
         Ok(Born { digest, source, event_id, at: from.number()?.cast_signed() })
+    })?;
+    shared.rhythms = from.table(capacity, |from| {
+        Rhythm::read_from_bytes(&from.array::<{ size_of::<Rhythm>() }>()?)
+            .map_err(|_| damaged("a record of beats has another size"))
     })?;
     for _ in 0..from.number()? {
         let serial = from.short()?;

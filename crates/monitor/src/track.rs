@@ -17,6 +17,7 @@ use crate::network::{Network, Networks};
 use crate::observation::{Kind, Place, Seen, SmallId, TextHash};
 use crate::remember::Remembered;
 use crate::report::{Claim, Open};
+use crate::rhythm::{Beat, Rhythm};
 use crate::settings::Limits;
 use crate::version;
 use crate::words::Words;
@@ -68,8 +69,8 @@ pub(crate) struct Track {
     places: u8,
     /// Low four bits: such connections in turn; high: uses in turn from too far away.
     counts: u8,
-    /// For later use; 0.
-    spare: u8,
+    /// Connections in turn that came when they were due, in one network.
+    kept: u8,
 }
 
 /// A message that came again without a token; whether it was a replay shows when the old boot goes on.
@@ -126,6 +127,8 @@ pub(crate) struct Shared {
     pub(crate) tokens: UsedTokens,
     pub(crate) sessions: Remembered<Session>,
     pub(crate) births: Remembered<Born>,
+    /// Identities that two networks use in turn, of which nothing but connections is known.
+    pub(crate) rhythms: Remembered<Rhythm>,
     pub(crate) cases: HashMap<u32, Case>,
 }
 
@@ -173,7 +176,7 @@ impl Track {
             flags: 0,
             places: NOWHERE << 4 | NOWHERE,
             counts: 0,
-            spare: 0,
+            kept: 0,
         }
     }
 
@@ -279,6 +282,7 @@ impl Track {
             self.visited(shared, slot, place, connected, seen, out);
             self.located(shared, slot, seen, out);
             if connected {
+                self.kept_time(shared, slot, place, seen, out);
                 self.connected(shared, slot, place, seen, out);
             }
         }
@@ -530,6 +534,44 @@ impl Track {
         let beats = self.continuity.active().is_some();
         let claim = self.scene(shared, slot).alternation(&alternation, unbroken, beats, began);
         self.report(shared, slot, claim, seen, out);
+    }
+
+    /// Whether connections of an identity, of which nothing else is known, keep one beat or two.
+    fn kept_time(
+        &mut self,
+        shared: &mut Shared,
+        slot: &Slot,
+        place: u8,
+        seen: &Seen<'_>,
+        out: &mut Vec<Finding>,
+    ) {
+        let Some(period) = self.continuity.connection_period() else { return };
+        let (now, last) = (seconds(seen.time), i64::from(self.networks.connected));
+        let newest = self.places & 15;
+        if last == 0 || now < last || newest == NOWHERE {
+            return;
+        }
+        let mut beat = Beat { period, kept: self.kept };
+        let key = u64::from(slot.serial);
+        let known = shared.rhythms.find(key);
+        let Some(mut rhythm) = known.or_else(|| {
+            let networks = (self.networks.at(newest)?, self.networks.at(place)?);
+            (newest != place).then(|| Rhythm::begin(beat, networks.0, last, networks.1, now)).flatten()
+        }) else {
+            if newest == place {
+                beat.note(now - last);
+                self.kept = beat.kept;
+                self.continuity.note_connection_period(beat.period);
+            }
+            return;
+        };
+        let two = self.networks.at(place).filter(|_| known.is_some()).and_then(|net| rhythm.note(net, now));
+        shared.rhythms.insert(key, rhythm);
+        if let Some(two) = two {
+            let began = self.began(shared, slot, true, place, seen);
+            let claim = self.scene(shared, slot).two_beats(&two, began);
+            self.report(shared, slot, claim, seen, out);
+        }
     }
 
     /// A connection was opened.
