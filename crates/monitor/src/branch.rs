@@ -402,6 +402,30 @@ impl Branch {
         elsewhere && before.is_some_and(|before| (1..=OVERTAKEN_LINES).contains(&before))
     }
 
+    /// Whether the message may be of this branch's boot and made before its latest one.
+    pub(crate) fn made_before(&self, sample: &Sample, limits: &Limits) -> bool {
+        let numbered = sample.boot_count.map(boot_number);
+        if self.boot_count != 0 && numbered.is_some_and(|number| number != self.boot_count)
+            || self.boot_id != 0 && sample.boot_id != 0 && self.boot_id != sample.boot_id
+        {
+            return false;
+        }
+        match (self.epoch(), sample.uptime, sample.epoch()) {
+            (Some(epoch), Some(uptime), Some(booted)) => {
+                booted - epoch >= -limits.boot_tolerance && epoch + uptime <= self.made()
+            }
+            _ => true,
+        }
+    }
+
+    /// When a message of this branch's boot was made, as far as its uptime tells.
+    pub(crate) fn made_at(&self, sample: &Sample) -> i64 {
+        match (self.epoch(), sample.uptime) {
+            (Some(epoch), Some(uptime)) => (epoch + uptime).min(sample.time),
+            _ => sample.time,
+        }
+    }
+
     /// Whether the two are told apart by when they booted.
     pub(crate) fn booted_apart(&self, other: &Self, limits: &Limits) -> bool {
         self.epoch().zip(other.epoch()).is_some_and(|(a, b)| (a - b).abs() > limits.boot_tolerance)

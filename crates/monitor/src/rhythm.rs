@@ -121,7 +121,7 @@ impl Rhythm {
         let gap = |last: u32| now - i64::from(last);
         let [own, other] = if side == 0 { self.last } else { [self.last[1], self.last[0]] };
         let (own_gap, other_gap) = (gap(own), gap(other));
-        if own_gap < ONE_USE || own_gap > LONGEST {
+        if !(ONE_USE..=LONGEST).contains(&own_gap) {
             self.set_last(side, now);
             return None;
         }
@@ -129,8 +129,7 @@ impl Rhythm {
         let before = i64::from(self.before);
         let in_turn = other > own;
         let in_step = due(own_gap, period);
-        let early =
-            in_turn && other_gap >= ONE_USE && other_gap < before - before / 4 && !due(other_gap, before);
+        let early = in_turn && (ONE_USE..before - before / 4).contains(&other_gap) && !due(other_gap, before);
         let kept = if side == 0 { &mut self.kept[0] } else { &mut self.kept[1] };
         if in_step && early {
             *kept = kept.saturating_add(1);
@@ -224,7 +223,9 @@ mod tests {
     fn a_beat_settles_and_is_lost() {
         assert!(settled().settled().is_some());
         let mut irregular = Beat::default();
-        [100, 4_000, 900, 30_000, 77, 12_000, 350, 9_000, 2_000, 700].map(|gap| irregular.note(gap));
+        [100, 4_000, 900, 30_000, 77, 12_000, 350, 9_000, 2_000, 700]
+            .iter()
+            .for_each(|gap| irregular.note(*gap));
         assert_eq!(irregular.settled(), None);
     }
 

@@ -1,6 +1,6 @@
 //! The whole state as bytes, and back.
 //!
-//! Format `TMS1`: the magic, then sections in a fixed order, each with its length (8 bytes, little-endian) and a 64-bit
+//! Format `TMS2`: the magic, then sections in a fixed order, each with its length (8 bytes, little-endian) and a 64-bit
 //! hash of its content in front; an empty section with the hash of the magic ends it. The first section is JSON; bulk is
 //! binary: records as they lie in memory, numbers little-endian, texts behind their length in 4 bytes. Equal states give
 //! equal bytes. A snapshot is read by the version that wrote it, on a little-endian machine, with the settings that it
@@ -256,7 +256,7 @@ impl Monitor {
         let mut magic = [0; 4];
         from.read_exact(&mut magic).map_err(SnapshotError::Read)?;
         if magic != MAGIC {
-            return Err(damaged("it does not begin with TMS1"));
+            return Err(damaged("it does not begin with TMS2"));
         }
         let bytes = section(from)?;
         let head: Head = Rest(&bytes).json()?;
@@ -341,7 +341,13 @@ fn engine_out(engine: &Engine, out: &mut Section) -> io::Result<()> {
     let shared = &engine.shared;
     out.table(&engine.events, |_, ()| ());
     out.table(&shared.messages, |out, at| out.number(at.cast_unsigned()));
-    out.table(&shared.tokens, |out, (branch, generation)| out.0.extend_from_slice(&[branch, generation]));
+    out.table(&shared.past.tokens, |out, (branch, generation)| {
+        out.0.extend_from_slice(&[branch, generation])
+    });
+    out.table(&shared.past.left_out, |out, (from, to)| {
+        out.number(from);
+        out.number(to);
+    });
     out.table(&shared.sessions, |out, session| {
         let (network, opened) = session.parts();
         out.number(network);
@@ -397,8 +403,9 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
     engine.events = from.table(capacity, |_| Ok(()))?;
     let shared = &mut engine.shared;
     shared.messages = from.table(capacity, |from| from.number().map(u64::cast_signed))?;
-    shared.tokens =
+    shared.past.tokens =
         from.table(capacity, |from| from.array().map(|[branch, generation]| (branch, generation)))?;
+    shared.past.left_out = from.table(capacity, |from| Ok((from.number()?, from.number()?)))?;
     shared.sessions = from.table(capacity, |from| {
         let (network, opened) = (from.number()?, from.short()?);
         Session::of_parts(network, opened).ok_or_else(|| damaged("a connection has no network"))

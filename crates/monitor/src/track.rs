@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::branch::{Birth, Branch, Sample};
 use crate::claims::{self, Scene, bounded, evidence};
-use crate::continuity::{Continuity, Placed, UsedTokens};
+use crate::continuity::{Continuity, Past, Placed};
 use crate::inventory::Slot;
 use crate::network::{Network, Networks};
 use crate::observation::{Kind, Place, Seen, SmallId, TextHash};
@@ -124,7 +124,7 @@ pub(crate) struct Shared {
     pub(crate) words: Words,
     /// Messages of devices, and when each was first taken.
     pub(crate) messages: Remembered<i64>,
-    pub(crate) tokens: UsedTokens,
+    pub(crate) past: Past,
     pub(crate) sessions: Remembered<Session>,
     pub(crate) births: Remembered<Born>,
     /// Identities that two networks use in turn, of which nothing but connections is known.
@@ -396,7 +396,7 @@ impl Track {
         out: &mut Vec<Finding>,
     ) {
         let placed = if sample.places() {
-            self.continuity.place(&shared.limits, &mut shared.tokens, slot.serial, sample)
+            self.continuity.place(&shared.limits, &mut shared.past, slot.serial, sample)
         } else {
             Placed::default()
         };
