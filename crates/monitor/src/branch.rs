@@ -17,6 +17,8 @@ const COUNTER_WINDOW: u64 = 16;
 pub(crate) const LOST_LINES: u64 = 3;
 /// A message of another source may arrive behind this many later ones.
 const OVERTAKEN_LINES: u64 = 8;
+/// Messages that are sent together arrive within so many seconds.
+const SENT_TOGETHER: i64 = 10;
 /// Messages are kept back for at most so many seconds: six hours.
 const KEPT_BACK: i64 = 6 * 3_600;
 /// Messages that are kept back leave out fewer counts than this.
@@ -320,7 +322,14 @@ impl Branch {
             Ordering::Less => {
                 let back = last - counter;
                 let unseen = back < COUNTER_WINDOW && self.seen >> back & 1 == 0;
-                if back < u64::from(self.span) && unseen { Count::Overtaken } else { Count::Used }
+                // Messages that were kept back and are sent together may overtake each other right at the beginning.
+                let together = sample.time - self.first() <= SENT_TOGETHER
+                    && back <= u64::from(self.span) + OVERTAKEN_LINES;
+                if unseen && (back < u64::from(self.span) || together) {
+                    Count::Overtaken
+                } else {
+                    Count::Used
+                }
             }
         }
     }

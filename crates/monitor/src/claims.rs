@@ -695,10 +695,16 @@ pub(crate) fn replay(counter: Option<u64>, first: i64, now: i64, progressed: boo
     }
 }
 
-/// A message came again, and the boot that it was copied from went on afterwards.
-pub(crate) fn replay_shown(first: i64, again: i64, now: i64, event: EventRef) -> Claim {
+/// A message came again, and the device went on with the reply to the first (`answered`), or the boot that it was copied
+/// from went on.
+pub(crate) fn replay_shown(first: i64, again: i64, now: i64, answered: bool, event: EventRef) -> Claim {
+    let how = if answered {
+        "the device went on with the reply to the first"
+    } else {
+        "the boot that it was copied from went on"
+    };
     let says = format!(
-        "a message of {} came again at {}, and the boot that it was copied from went on at {}",
+        "a message of {} came again at {}, and {how} at {}",
         moment(first),
         moment(again),
         moment(now)

@@ -173,6 +173,11 @@ impl Continuity {
         self.branch(self.active)
     }
 
+    /// The token that was last issued to the active branch; 0 is none.
+    pub(crate) fn newest_token(&self) -> u32 {
+        self.active().map_or(0, |active| active.newest)
+    }
+
     /// Seconds from one count to the next, where known.
     pub(crate) fn period(&self) -> Option<i64> {
         (self.period != 0).then_some(i64::from(self.period))

@@ -73,12 +73,15 @@ pub(crate) struct Track {
     kept: u8,
 }
 
-/// A message that came again without a token; whether it was a replay shows when the old boot goes on.
+/// A message that came again; whether it was a replay shows in how the device goes on.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Echo {
     time: i64,
     source: u16,
-    epoch: i64,
+    /// The boot that it would be of, where only uptime makes it unique.
+    epoch: Option<i64>,
+    /// The token that was issued in reply to the first; 0 is none.
+    reply: u32,
     first: i64,
     event: EventRef,
 }
@@ -373,16 +376,20 @@ impl Track {
         if progressed && unique {
             let claim = claims::replay(seen.counter, first, sample.time, true, event_ref(shared, seen));
             self.report(shared, slot, claim, seen, out);
-        } else if progressed {
-            if let Some(epoch) = sample.epoch() {
+        } else {
+            let reply = if unique { self.continuity.newest_token() } else { 0 };
+            let epoch = sample.epoch().filter(|_| progressed);
+            if epoch.is_some() || reply != 0 {
                 let event = event_ref(shared, seen);
-                let echo = Echo { time: sample.time, source: sample.source, epoch, first, event };
+                let echo = Echo { time: sample.time, source: sample.source, epoch, reply, first, event };
                 shared.cases.entry(slot.serial).or_default().echo = Some(echo);
                 self.flags |= flag::CASE;
             }
-        } else if age > shared.limits.boot_tolerance && seen.uptime_ms.is_some() && unique {
-            let claim = claims::replay(seen.counter, first, sample.time, false, event_ref(shared, seen));
-            self.report(shared, slot, claim, seen, out);
+            let old = age > shared.limits.boot_tolerance;
+            if !progressed && old && seen.uptime_ms.is_some() && unique {
+                let claim = claims::replay(seen.counter, first, sample.time, false, event_ref(shared, seen));
+                self.report(shared, slot, claim, seen, out);
+            }
         }
         true
     }
@@ -444,7 +451,8 @@ impl Track {
     }
 
     /// A message that came again was a replay if the boot that it was copied from goes on afterwards; a device that has
-    /// booted may by chance say the same again.
+    /// booted may by chance say the same again. It was one as well if the device goes on with the reply to the first: who
+    /// has that reply does not ask again.
     fn settle_echo(
         &mut self,
         shared: &mut Shared,
@@ -457,14 +465,23 @@ impl Track {
         let Some(case) = shared.cases.get_mut(&slot.serial) else { return };
         let Some(echo) = &case.echo else { return };
         let Some(branch) = placed.branch else { return };
-        let Some(epoch) = branch.epoch() else { return };
-        // Only one clock can tell an older boot from a later one.
-        if sample.time < echo.time || branch.source() != Some(echo.source) {
+        if sample.time < echo.time {
+            return;
+        }
+        let answered = echo.reply != 0 && sample.token == echo.reply;
+        let booted = match (echo.epoch, branch.epoch()) {
+            // Only one clock can tell an older boot from a later one.
+            (Some(then), Some(now)) if branch.source() == Some(echo.source) => {
+                Some(then - now > shared.limits.boot_tolerance)
+            }
+            _ => None,
+        };
+        if !answered && booted.is_none() && sample.token == 0 {
             return;
         }
         let Some(echo) = case.echo.take() else { return };
-        if echo.epoch - epoch > shared.limits.boot_tolerance {
-            let claim = claims::replay_shown(echo.first, echo.time, sample.time, echo.event);
+        if answered || booted == Some(true) {
+            let claim = claims::replay_shown(echo.first, echo.time, sample.time, answered, echo.event);
             self.report(shared, slot, claim, seen, out);
         }
     }
