@@ -19,8 +19,13 @@ pub(crate) const LOST_LINES: u64 = 3;
 const OVERTAKEN_LINES: u64 = 8;
 /// Messages that are sent together arrive within so many seconds.
 const SENT_TOGETHER: i64 = 10;
-/// Messages are kept back for at most so many seconds: six hours.
+/// Messages are kept back for at most so many seconds, where their counts leave some out: six hours.
 const KEPT_BACK: i64 = 6 * 3_600;
+/// A clock that stands still while the device sleeps makes its boot look later by as much as messages that are kept back
+/// for days; it is known by counts that leave out none.
+const KEPT_BACK_IN_TURN: i64 = 60 * 86_400;
+/// Seconds.
+const KEPT_BACK_UNIT: i64 = 64;
 /// Messages that are kept back leave out fewer counts than this.
 const LEFT_OUT: u64 = 1_000;
 /// Stands for "no counter"; a device whose counter stands at the very end of its range has none.
@@ -47,6 +52,8 @@ pub(crate) struct Sample {
     pub(crate) stack: u16,
     /// Number of the source that saw it.
     pub(crate) source: u16,
+    /// It is a heartbeat, which advances the counter; what opens a connection repeats it.
+    pub(crate) beat: bool,
 }
 
 impl Sample {
@@ -129,7 +136,7 @@ pub(crate) struct Branch {
     pub(crate) previous: u32,
     /// Number of the boot, plus one.
     boot_count: u32,
-    /// Seconds by which the latest message had been kept back.
+    /// By how much the latest message had been kept back, in units of [`KEPT_BACK_UNIT`], rounded up.
     kept_back: u16,
     /// Bit n stands for `counter - n`.
     seen: u16,
@@ -227,7 +234,7 @@ impl Branch {
 
     /// When its latest message was made.
     pub(crate) fn made(&self) -> i64 {
-        self.last() - i64::from(self.kept_back)
+        self.last() - i64::from(self.kept_back) * KEPT_BACK_UNIT
     }
 
     pub(crate) fn sightings(&self) -> u16 {
@@ -266,9 +273,7 @@ impl Branch {
     /// `active`: it is the branch of the latest message, which may go on with messages that were kept back for long.
     pub(crate) fn boot(&self, sample: &Sample, limits: &Limits, active: bool) -> Boot {
         let epoch = self.epoch_shift(sample, limits).map(|(shift, _)| {
-            if shift.abs() <= limits.boot_tolerance
-                || active && (0..=KEPT_BACK).contains(&shift) && self.kept_on(sample)
-            {
+            if shift.abs() <= limits.boot_tolerance || active && shift > 0 && shift <= self.kept_on(sample) {
                 Boot::Same
             } else if shift > 0 {
                 Boot::Later
@@ -304,14 +309,20 @@ impl Branch {
             .unwrap_or(Boot::Unknown)
     }
 
-    /// Whether the message fits behind this branch's latest one, made in the same boot and kept back since: its uptime
-    /// went on, and so did the counter. A device that has booted begins with a small uptime; a second one that booted
-    /// later has been up for less than this one.
-    fn kept_on(&self, sample: &Sample) -> bool {
-        let (Some(epoch), Some(uptime)) = (self.epoch(), sample.uptime) else { return false };
+    /// By how much the boot may look later for the message to fit behind this branch's latest one, made in the same boot
+    /// and kept back since: its uptime went on, and so did the counter. A device that has booted begins with a small
+    /// uptime; a second one that booted later has been up for less than this one.
+    fn kept_on(&self, sample: &Sample) -> i64 {
+        let (Some(epoch), Some(uptime)) = (self.epoch(), sample.uptime) else { return 0 };
         let made = epoch + uptime;
-        let counted = !matches!(self.count(sample), Count::Used | Count::Newest | Count::Ahead(LEFT_OUT..));
-        made > self.made() && made <= sample.time && counted
+        if made <= self.made() || made > sample.time {
+            return 0;
+        }
+        match self.count(sample) {
+            Count::Ahead(..=LOST_LINES) => KEPT_BACK_IN_TURN,
+            Count::Used | Count::Newest | Count::Ahead(LEFT_OUT..) => 0,
+            _ => KEPT_BACK,
+        }
     }
 
     pub(crate) fn count(&self, sample: &Sample) -> Count {
@@ -399,7 +410,8 @@ impl Branch {
         let at = narrow(sample.time);
         self.first = self.first.min(at);
         self.last = self.last.max(at);
-        self.kept_back = u16::try_from(self.last() - made).unwrap_or(u16::MAX);
+        let units = (self.last() - made + KEPT_BACK_UNIT - 1) / KEPT_BACK_UNIT;
+        self.kept_back = u16::try_from(units).unwrap_or(u16::MAX);
     }
 
     /// Whether a message of another source was made shortly before this branch began, as its counter says, whatever

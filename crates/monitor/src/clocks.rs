@@ -11,8 +11,11 @@ use crate::settings::Settings;
 const LEAP: i64 = 6 * 3_600_000;
 /// So many in turn.
 const LEAP_EVENTS: u8 = 8;
-/// Events before a source's clock is believed to be behind.
+/// Events before a source's clock is believed to be behind by more than the tolerance, and by less.
 const SLOW_EVENTS: u32 = 64;
+const BEHIND_EVENTS: u32 = 8;
+/// A clock that differs by fewer milliseconds is taken as it is: events are received a moment after they are dated.
+const NEGLIGIBLE: i64 = 3_000;
 /// Sources that have a clock of their own; further ones share one.
 const SOURCES: usize = 4_096;
 
@@ -49,8 +52,8 @@ impl Clocks {
         }
     }
 
-    /// Notes an event and gives its time, corrected where the source's clock is known to be wrong by more than the
-    /// tolerance.
+    /// Notes an event and gives its time, corrected where the source's clock is known to be wrong: by the least that its
+    /// events were received after they had been dated.
     pub(crate) fn note(&mut self, source: u64, time: i64, received: Option<i64>) -> i64 {
         let source =
             if self.sources.len() < SOURCES || self.sources.contains_key(&source) { source } else { 0 };
@@ -58,13 +61,13 @@ impl Clocks {
         let clock =
             self.sources.entry(source).or_insert_with(|| Clock { latest: i64::MIN, ..Clock::default() });
         clock.events = clock.events.saturating_add(1);
-        if let Some(received) = received {
-            let lag = received.saturating_sub(time);
-            clock.least_lag = Some(clock.least_lag.map_or(lag, |least| least.min(lag)));
-        }
+        // Without it, an event was received when it was dated.
+        let lag = received.map_or(0, |received| received.saturating_sub(time));
+        clock.least_lag = Some(clock.least_lag.map_or(lag, |least| least.min(lag)));
         let correction = match clock.least_lag {
-            Some(lag) if lag < -tolerance => lag,
+            Some(lag) if lag < -NEGLIGIBLE => lag,
             Some(lag) if lag > tolerance && clock.events >= SLOW_EVENTS => lag,
+            Some(lag) if lag > NEGLIGIBLE && lag <= tolerance && clock.events >= BEHIND_EVENTS => lag,
             _ => 0,
         };
         let time = time.saturating_add(correction);

@@ -391,6 +391,8 @@ impl Continuity {
         match branch.count(sample) {
             Count::Absent | Count::Newest | Count::Overtaken => true,
             Count::Used => false,
+            // A lost line or two do not end the sequence that goes on.
+            Count::Ahead(..=LOST_LINES) if branch.id == self.active => true,
             Count::Ahead(gap) => {
                 let Some(period) = self.period() else { return gap == 1 };
                 let elapsed = (sample.time - branch.last()).max(0);
@@ -552,7 +554,9 @@ impl Continuity {
             return None;
         } else if renumbered {
             Proof::BootNumber
-        } else if other.birth() == Birth::TokenFork || ours.birth() == Birth::TokenFork {
+        } else if matches!(view, TokenView::Newest(_) | TokenView::Previous(_))
+            && (other.birth() == Birth::TokenFork || ours.birth() == Birth::TokenFork)
+        {
             Proof::Tokens
         } else if ours.epoch().is_some() && other.epoch().is_some() {
             Proof::Counter
@@ -578,13 +582,19 @@ impl Continuity {
         if late || known.epoch().is_none() {
             return None;
         }
+        let (score, said) = (self.reuses & !(REUSED_NOW | SAID_NOW), self.reuses & SAID_NOW != 0);
         match count {
-            Count::Ahead(_) => self.reuses = self.reuses.saturating_sub(1) & !REUSED_NOW,
+            Count::Ahead(_) => {
+                self.reuses = score.saturating_sub(1) | if sample.beat { SAID_NOW } else { 0 };
+            }
+            Count::Newest if sample.beat && !said => self.reuses |= SAID_NOW,
             Count::Newest
-                if self.reuses & REUSED_NOW == 0 && self.made_since(known) > limits.retry_window =>
+                if sample.beat
+                    && self.reuses & REUSED_NOW == 0
+                    && self.made_since(known) > limits.retry_window =>
             {
-                let score = self.reuses.saturating_add(REUSE).min(2 * REUSE_SIGN);
-                self.reuses = score | REUSED_NOW;
+                let score = score.saturating_add(REUSE).min(2 * REUSE_SIGN);
+                self.reuses = score | REUSED_NOW | SAID_NOW;
                 let needed = if elsewhere { REUSE_SIGN - 1 } else { REUSE_SIGN };
                 if score >= needed {
                     let branch = self.branch(known.id)?;
@@ -681,6 +691,8 @@ const ENDED_AHEAD: i64 = 12 * 3_600;
 
 /// Set in the score of reuses when the present counter was counted.
 const REUSED_NOW: u8 = 0x80;
+/// Set there when a heartbeat has said the present counter; what opens a connection repeats the latest one.
+const SAID_NOW: u8 = 0x40;
 
 enum Choice {
     /// It goes on with this branch.

@@ -345,6 +345,7 @@ impl Track {
             firmware: shared.words.number(seen.firmware),
             stack: shared.words.number(seen.ja4),
             source: shared.words.number(seen.source),
+            beat: seen.kind == Kind::Heartbeat,
         }
     }
 
@@ -408,6 +409,28 @@ impl Track {
         } else {
             Placed::default()
         };
+            eprintln!(
+                "{} {:?} c{:?} up{:?} tok{:x} iss{:x} net{:?} -> branch {:?} began {} late {} fork {}",
+                moment_(sample.time),
+                seen.kind,
+                sample.counter,
+                sample.uptime,
+                sample.token,
+                sample.issued,
+                sample.network,
+                placed.branch.map(|b| (
+                    b.id,
+                    b.birth(),
+                    b.counter_first(),
+                    b.counter_last(),
+                    b.epoch(),
+                    b.instance
+                )),
+                placed.began,
+                placed.late,
+                placed.fork.is_some()
+            );
+        }
         // Nothing is ever said to have begun with the first instance.
         if let (true, Some(branch)) = (placed.began, &placed.branch)
             && branch.birth() != Birth::First
@@ -759,6 +782,8 @@ impl Track {
     }
 }
 
+    claims::moment(s).to_string()
+}
 fn born(seen: &Seen<'_>) -> Born {
     Born { digest: seen.digest().0, source: seen.source.0, event_id: seen.event_id, at: seen.time }
 }
