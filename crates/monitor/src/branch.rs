@@ -54,6 +54,8 @@ pub(crate) struct Sample {
     pub(crate) source: u16,
     /// It is a heartbeat, which advances the counter; what opens a connection repeats it.
     pub(crate) beat: bool,
+    /// The branch that the connection, which it came over, was used by last.
+    pub(crate) held: Option<u8>,
 }
 
 impl Sample {
@@ -319,8 +321,8 @@ impl Branch {
             return 0;
         }
         match self.count(sample) {
-            Count::Ahead(..=LOST_LINES) => KEPT_BACK_IN_TURN,
-            Count::Used | Count::Newest | Count::Ahead(LEFT_OUT..) => 0,
+            Count::Ahead(..=LOST_LINES) | Count::Newest => KEPT_BACK_IN_TURN,
+            Count::Used | Count::Ahead(LEFT_OUT..) => 0,
             _ => KEPT_BACK,
         }
     }
@@ -437,6 +439,11 @@ impl Branch {
             }
             _ => true,
         }
+    }
+
+    /// Whether the message's uptime makes its boot look later than this branch's.
+    pub(crate) fn booted_later(&self, sample: &Sample, limits: &Limits) -> bool {
+        self.epoch().zip(sample.epoch()).is_some_and(|(ours, theirs)| theirs - ours > limits.boot_tolerance)
     }
 
     /// When a message of this branch's boot was made, as far as its uptime tells.

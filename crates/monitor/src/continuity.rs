@@ -252,15 +252,24 @@ impl Continuity {
         }
     }
 
-    /// Whether the message is one that a branch left out: its count was skipped, and as far as uptime tells it was made
-    /// before the latest one.
+    /// Whether the message is one that a branch left out: its count was skipped, or only repeated so far by what opened
+    /// a connection, and as far as uptime tells it was made before the latest one.
     fn comes_late(&self, limits: &Limits, past: &Past, serial: u32, sample: &Sample) -> bool {
         let Some(counter) = sample.counter else { return false };
         self.branches().iter().any(|branch| {
             let skipped = || past.left_out.find(gap_key(serial, branch.id));
-            branch.counter_last().is_some_and(|last| counter < last)
-                && branch.made_before(sample, limits)
-                && skipped().is_some_and(|(from, to)| (from..=to).contains(&counter))
+            branch.made_before(sample, limits)
+                && match branch.count(sample) {
+                    Count::Overtaken => branch.booted_later(sample, limits),
+                    Count::Newest => {
+                        sample.beat
+                            && branch.id == self.active
+                            && self.reuses & SAID_NOW == 0
+                            && branch.booted_later(sample, limits)
+                    }
+                    Count::Used => skipped().is_some_and(|(from, to)| (from..=to).contains(&counter)),
+                    Count::Ahead(_) | Count::Absent => false,
+                }
         })
     }
 
@@ -362,6 +371,12 @@ impl Continuity {
             let heir = heir.filter(|branch| self.plausible(sample, branch));
             return Choice::Continue(heir.map_or(id, |branch| branch.id));
         }
+        // What comes over a connection is of the instance that holds it.
+        if let Some(held) = sample.held
+            && same().any(|branch| branch.id == held && matches!(branch.count(sample), Count::Ahead(_)))
+        {
+            return Choice::Continue(held);
+        }
         if late {
             // A late message joins the branch that it fits and never starts one.
             let fits = same().min_by_key(|branch| (sample.time - branch.last()).abs());
@@ -376,8 +391,15 @@ impl Continuity {
         // The active branch goes on wherever it can; only a message that it cannot have made returns to another one.
         let active_first = |branch: &&Branch| (branch.id != self.active, i64::MAX - branch.last());
         let likely = same().filter(|branch| self.plausible(sample, branch)).min_by_key(active_first);
+        let gap = |branch: &Branch| match branch.count(sample) {
+            Count::Ahead(gap) => gap,
+            _ => 0,
+        };
         if let Some(branch) = likely {
-            return Choice::Continue(branch.id);
+            // A sequence that was left counts only if it is closer.
+            let active = self.active().filter(|active| boot(active) == wanted && gap(active) != 0);
+            let closer = active.filter(|active| gap(active) <= gap(branch)).unwrap_or(branch);
+            return Choice::Continue(closer.id);
         }
         let jumped = same().filter(|b| matches!(b.count(sample), Count::Ahead(_))).min_by_key(active_first);
         match jumped {

@@ -349,9 +349,10 @@ fn engine_out(engine: &Engine, out: &mut Section) -> io::Result<()> {
         out.number(to);
     });
     out.table(&shared.sessions, |out, session| {
-        let (network, opened) = session.parts();
+        let (network, opened, branch) = session.parts();
         out.number(network);
         out.short(opened);
+        out.0.push(branch);
     });
     out.table(&shared.births, |out, born| {
         out.0.extend_from_slice(&born.digest);
@@ -407,8 +408,8 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
         from.table(capacity, |from| from.array().map(|[branch, generation]| (branch, generation)))?;
     shared.past.left_out = from.table(capacity, |from| Ok((from.number()?, from.number()?)))?;
     shared.sessions = from.table(capacity, |from| {
-        let (network, opened) = (from.number()?, from.short()?);
-        Session::of_parts(network, opened).ok_or_else(|| damaged("a connection has no network"))
+        let (network, opened, [branch]) = (from.number()?, from.short()?, from.array()?);
+        Session::of_parts(network, opened, branch).ok_or_else(|| damaged("a connection has no network"))
     })?;
     shared.births = from.table(capacity, |from| {
         let (digest, source) = (from.array()?, from.number()?);

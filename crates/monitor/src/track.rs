@@ -11,7 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::branch::{Birth, Branch, Sample};
 use crate::claims::{self, Scene, bounded, evidence};
-use crate::continuity::{Continuity, Past, Placed};
+use crate::continuity::{self, Continuity, Past, Placed};
 use crate::inventory::Slot;
 use crate::network::{Network, Networks};
 use crate::observation::{Kind, Place, Seen, SmallId, TextHash};
@@ -98,16 +98,18 @@ pub(crate) struct Case {
 pub(crate) struct Session {
     pub(crate) network: Network,
     opened: u32,
+    /// The branch that it was used by last; [`continuity::NONE`] when nothing told.
+    branch: u8,
 }
 
 impl Session {
-    /// Its network, packed, and when it was opened.
-    pub(crate) fn parts(self) -> (u64, u32) {
-        (self.network.packed(), self.opened)
+    /// Its network, packed, when it was opened, and by which branch.
+    pub(crate) fn parts(self) -> (u64, u32, u8) {
+        (self.network.packed(), self.opened, self.branch)
     }
 
-    pub(crate) fn of_parts(network: u64, opened: u32) -> Option<Self> {
-        Network::unpacked(network).map(|network| Self { network, opened })
+    pub(crate) fn of_parts(network: u64, opened: u32, branch: u8) -> Option<Self> {
+        Network::unpacked(network).map(|network| Self { network, opened, branch })
     }
 }
 
@@ -275,12 +277,12 @@ impl Track {
         let key = own(slot.serial, seen.session.0);
         let connected = shared.sessions.find(key).is_none();
         let place = seen.network.map(|network| self.enter(shared, slot, network, seen));
+        let sample = self.sample(shared, seen, place, None);
+        let branch = self.placed(shared, slot, &sample, seen, out);
         if let Some(network) = seen.network.filter(|_| connected) {
             let opened = u32::try_from(now.max(0)).unwrap_or(u32::MAX);
-            shared.sessions.insert(key, Session { network, opened });
+            shared.sessions.insert(key, Session { network, opened, branch });
         }
-        let sample = self.sample(shared, seen, place);
-        self.placed(shared, slot, &sample, seen, out);
         if let Some(place) = place {
             self.visited(shared, slot, place, connected, seen, out);
             self.located(shared, slot, seen, out);
@@ -297,11 +299,16 @@ impl Track {
             .flatten();
         let network = seen.network.or(session.map(|session| session.network));
         let place = network.map(|network| self.enter(shared, slot, network, seen));
-        let sample = self.sample(shared, seen, place);
+        let sample = self.sample(shared, seen, place, session.map(|session| session.branch));
         if self.came_again(shared, slot, &sample, seen, out) {
             return;
         }
-        self.placed(shared, slot, &sample, seen, out);
+        let branch = self.placed(shared, slot, &sample, seen, out);
+        if let Some(session) =
+            session.filter(|session| branch != continuity::NONE && session.branch != branch)
+        {
+            shared.sessions.insert(own(slot.serial, seen.session.0), Session { branch, ..session });
+        }
         if let Some(place) = place {
             if session.is_some() {
                 self.visited(shared, slot, place, false, seen, out);
@@ -331,7 +338,8 @@ impl Track {
         place
     }
 
-    fn sample(&self, shared: &mut Shared, seen: &Seen<'_>, network: Option<u8>) -> Sample {
+    /// `held`: the branch that the connection, which the message came over, was used by last.
+    fn sample(&self, shared: &mut Shared, seen: &Seen<'_>, network: Option<u8>, held: Option<u8>) -> Sample {
         let [high, low, ..] = seen.boot_id.to_be_bytes();
         Sample {
             time: seconds(seen.time),
@@ -346,6 +354,7 @@ impl Track {
             stack: shared.words.number(seen.ja4),
             source: shared.words.number(seen.source),
             beat: seen.kind == Kind::Heartbeat,
+            held: held.filter(|held| *held != continuity::NONE),
         }
     }
 
@@ -396,6 +405,7 @@ impl Track {
         true
     }
 
+    /// Gives the branch that the message went to.
     fn placed(
         &mut self,
         shared: &mut Shared,
@@ -403,34 +413,12 @@ impl Track {
         sample: &Sample,
         seen: &Seen<'_>,
         out: &mut Vec<Finding>,
-    ) {
+    ) -> u8 {
         let placed = if sample.places() {
             self.continuity.place(&shared.limits, &mut shared.past, slot.serial, sample)
         } else {
             Placed::default()
         };
-            eprintln!(
-                "{} {:?} c{:?} up{:?} tok{:x} iss{:x} net{:?} -> branch {:?} began {} late {} fork {}",
-                moment_(sample.time),
-                seen.kind,
-                sample.counter,
-                sample.uptime,
-                sample.token,
-                sample.issued,
-                sample.network,
-                placed.branch.map(|b| (
-                    b.id,
-                    b.birth(),
-                    b.counter_first(),
-                    b.counter_last(),
-                    b.epoch(),
-                    b.instance
-                )),
-                placed.began,
-                placed.late,
-                placed.fork.is_some()
-            );
-        }
         // Nothing is ever said to have begun with the first instance.
         if let (true, Some(branch)) = (placed.began, &placed.branch)
             && branch.birth() != Birth::First
@@ -452,6 +440,7 @@ impl Track {
             self.taken_over(shared, slot, &branch, seen, out);
         }
         self.downgraded(shared, slot, sample, &placed, seen, out);
+        placed.branch.map_or(continuity::NONE, |branch| branch.id)
     }
 
     /// Where an instance or a stay began, as far as that is remembered; else the present event.
@@ -493,9 +482,11 @@ impl Track {
             return;
         }
         let answered = echo.reply != 0 && sample.token == echo.reply;
-        let booted = match (echo.epoch, branch.epoch()) {
+        let booted = match (echo.epoch, sample.epoch().or_else(|| branch.epoch())) {
             // Only one clock can tell an older boot from a later one.
-            (Some(then), Some(now)) if branch.source() == Some(echo.source) => {
+            (Some(then), Some(now))
+                if sample.source == echo.source && branch.source() == Some(echo.source) =>
+            {
                 Some(then - now > shared.limits.boot_tolerance)
             }
             _ => None,
@@ -782,8 +773,6 @@ impl Track {
     }
 }
 
-    claims::moment(s).to_string()
-}
 fn born(seen: &Seen<'_>) -> Born {
     Born { digest: seen.digest().0, source: seen.source.0, event_id: seen.event_id, at: seen.time }
 }

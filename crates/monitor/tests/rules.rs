@@ -487,3 +487,59 @@ fn who_has_the_reply_does_not_ask_again() {
     beat(&mut story, 75 * MINUTE, 5, 77, 5);
     assert_eq!(story.kinds(), []);
 }
+
+#[test]
+fn a_clock_that_stands_still_in_sleep_is_one_boot() {
+    let mut story = Story::new();
+    let (mut count, mut uptime) = (100, 20 * HOUR);
+    for wake in 0..12 {
+        for n in 0..24 {
+            story.beat(wake * 6 * HOUR + n * 100, count, uptime, "");
+            count += 1;
+            uptime += 20_000;
+        }
+    }
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn what_opens_a_connection_repeats_the_latest_count() {
+    let mut story = Story::new();
+    for n in 0..40i64 {
+        let (at, uptime) = (n * 15 * MINUTE, 30 * HOUR + n * 15 * MINUTE);
+        let connect = |story: &mut Story, at: i64, uptime: i64, count: i64| {
+            let peer = format!("\"peer\":{{\"ip\":\"192.0.2.7\",\"asn\":{}}}", 1 + at / 60_000 % 2);
+            let fields = format!("\"session\":\"s{at}\",{peer},\"counter\":{count},\"uptime_ms\":{uptime}");
+            story.say(at, "authentication", METER, &fields);
+        };
+        story.beat(at, 500 + n.unsigned_abs(), uptime, "");
+        connect(&mut story, at + 5 * MINUTE, uptime + 5 * MINUTE, 500 + n);
+        connect(&mut story, at + 10 * MINUTE, uptime + 10 * MINUTE, 500 + n);
+    }
+    assert!(!story.kinds().iter().any(|(_, grade)| *grade == Certainty::Confirmed), "{:?}", story.kinds());
+}
+
+#[test]
+fn a_restored_backup_goes_on_alone_past_what_was_counted_before() {
+    let mut story = Story::new();
+    let cycle = |story: &mut Story, at: i64, count: i64, token: i64, issued: i64| {
+        let fields = format!(
+            "\"session\":\"s{at}\",\"peer\":{{\"ip\":\"192.0.2.7\",\"asn\":1}},\"token\":\"t{token}\",\"token_issued\":\"t{issued}\""
+        );
+        story.say(at, "authentication", METER, &fields);
+        story.say(at + 500, "heartbeat", METER, &format!("\"session\":\"s{at}\",\"counter\":{count}"));
+    };
+    (0..60).for_each(|n| cycle(&mut story, n * 15 * MINUTE, 100 + n, n, n + 1));
+    // The backup is of count 120; later nothing is heard for some counts.
+    let restored = 62 * 15 * MINUTE;
+    for n in 0..60 {
+        let missed = if n > 20 { 25 } else { 0 };
+        let (token, issued) = (if n == 0 { 21 } else { 1_000 + n }, 1_001 + n);
+        cycle(&mut story, restored + n * 15 * MINUTE, 121 + n + missed, token, issued);
+    }
+    assert!(
+        !story.kinds().iter().any(|(kind, grade)| *kind == Kind::Clone && *grade > Certainty::Note),
+        "{:?}",
+        story.kinds()
+    );
+}
