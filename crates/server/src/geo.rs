@@ -179,6 +179,66 @@ mod tests {
         assert!(Geo::BuiltIn.open().unwrap().enrich().is_none(), "the engine needs nothing of it");
     }
 
+    /// A database in MaxMind format 2.0 (<https://maxmind.github.io/MaxMind-DB/>) of two halves: below 128.0.0.0 all
+    /// addresses are in AS64500, in Sweden, at 59.5 N 18.25 E; the others are nowhere.
+    fn database() -> Vec<u8> {
+        fn text(text: &str) -> Vec<u8> {
+            [&[2 << 5 | u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+        }
+        fn map(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
+            let written = fields.iter().flat_map(|(name, value)| [text(name), value.clone()].concat());
+            [7 << 5 | u8::try_from(fields.len()).unwrap()].into_iter().chain(written).collect()
+        }
+        let u16 = |number: u16| [&[5 << 5 | 2], number.to_be_bytes().as_slice()].concat();
+        let u32 = |number: u32| [&[6 << 5 | 4], number.to_be_bytes().as_slice()].concat();
+        let double = |number: f64| [&[3 << 5 | 8], number.to_be_bytes().as_slice()].concat();
+        let record = map(&[
+            ("autonomous_system_number", u32(64_500)),
+            ("country", map(&[("iso_code", text("SE"))])),
+            ("location", map(&[("latitude", double(59.5)), ("longitude", double(18.25))])),
+        ]);
+        let metadata = map(&[
+            ("binary_format_major_version", u16(2)),
+            ("binary_format_minor_version", u16(0)),
+            ("build_epoch", vec![8, 2, 0, 0, 0, 0, 0x6a, 0, 0, 0]),
+            ("database_type", text("Test")),
+            ("description", map(&[("en", text("test"))])),
+            ("ip_version", u16(4)),
+            ("languages", vec![0, 4]),
+            ("node_count", u32(1)),
+            ("record_size", u16(24)),
+        ]);
+        // One node: to the left the record (node count, 16 bytes of nothing, offset 0), to the right nothing.
+        let tree = [0, 0, 1 + 16, 0, 0, 1];
+        [&tree, [0; 16].as_slice(), &record, b"\xab\xcd\xefMaxMind.com", &metadata].concat()
+    }
+
+    #[test]
+    fn an_operators_database_wins_over_the_table_and_the_event_over_both() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), database()).unwrap();
+        let places = Geo::File(file.path().to_owned()).open().unwrap();
+        let enriched = |peer: &str| {
+            let mut event = event(peer);
+            places.enrich().unwrap()(&mut event);
+            peer_of(&mut event).unwrap().clone()
+        };
+        let peer = enriched(r#"{"ip":"41.203.64.1"}"#);
+        assert_eq!((peer.asn.unwrap().0, peer.country.as_deref()), (64_500, Some("SE")));
+        assert_eq!((peer.lat, peer.lon), (Some(59.5), Some(18.25)));
+        let peer = enriched(r#"{"ip":"41.203.64.1","asn":7,"country":"FR","lat":1.0,"lon":2.0}"#);
+        assert_eq!((peer.asn.unwrap().0, peer.country.as_deref()), (7, Some("FR")));
+        assert_eq!((peer.lat, peer.lon), (Some(1.0), Some(2.0)));
+        let peer = enriched(r#"{"ip":"133.11.0.1"}"#);
+        assert_eq!((peer.asn, peer.country), (None, None), "the table does not fill its gaps");
+        let country = |places: &Places, network: &str| {
+            places.geography().country_of_network(network).map(|country| country.to_string())
+        };
+        assert_eq!(country(&places, "41.203.64.0/24").as_deref(), Some("SE"));
+        assert_eq!(country(&places, "133.11.0.0/24"), None);
+        assert_eq!(country(&Geo::BuiltIn.open().unwrap(), "41.203.64.0/24").as_deref(), Some("NG"));
+    }
+
     #[test]
     fn the_choice_is_a_text() {
         for (text, geo) in [

@@ -116,7 +116,7 @@ pub(super) enum Events<R> {
     /// Our own lines: findings name them by their digests.
     Own(R),
     /// What a foreign log holds. Findings name the lines that `convert` would write.
-    Foreign(Foreign<R>),
+    Foreign(Box<Foreign<R>>),
 }
 
 impl<R: Read> Events<R> {
@@ -125,7 +125,7 @@ impl<R: Read> Events<R> {
             Format::Touchmark => Self::Own(input),
             from => {
                 let source = format.source.clone().unwrap_or_else(|| from.to_string());
-                Self::Foreign(Foreign::new(from, &source, input))
+                Self::Foreign(Box::new(Foreign::new(from, &source, input)))
             }
         }
     }
