@@ -381,7 +381,8 @@ impl Track {
             let epoch = sample.epoch().filter(|_| progressed);
             if epoch.is_some() || reply != 0 {
                 let event = event_ref(shared, seen);
-                let echo = Echo { time: sample.time, source: sample.source, epoch, reply, first, event };
+                let (time, source) = (sample.time, sample.source);
+                let echo = Echo { time, source, epoch, reply, first, event };
                 shared.cases.entry(slot.serial).or_default().echo = Some(echo);
                 self.flags |= flag::CASE;
             }

@@ -461,3 +461,29 @@ fn a_backlog_behind_the_name_of_a_new_boot_is_of_the_old_boot() {
     });
     assert_eq!(story.kinds(), []);
 }
+
+#[test]
+fn who_has_the_reply_does_not_ask_again() {
+    let mut story = Story::new();
+    let beat = |story: &mut Story, at: i64, count: i64, token: i64, issued: i64| {
+        let rest = format!(",\"token\":\"t{token}\",\"token_issued\":\"t{issued}\"");
+        story.beat(at, count.unsigned_abs(), count * 15 * MINUTE, &rest);
+    };
+    (1..5).for_each(|n| beat(&mut story, n * 15 * MINUTE, n, n - 1, n));
+    // Recorded and sent again ten minutes later, with other content that nobody signed; the device has its reply.
+    story.beat(
+        70 * MINUTE,
+        4,
+        60 * MINUTE,
+        ",\"firmware\":\"9.9\",\"token\":\"t3\",\"token_issued\":\"t77\"",
+    );
+    beat(&mut story, 75 * MINUTE, 5, 4, 5);
+    assert_eq!(story.kinds(), [(Kind::Replay, Certainty::Confirmed)]);
+
+    let mut story = Story::new();
+    (1..5).for_each(|n| beat(&mut story, n * 15 * MINUTE, n, n - 1, n));
+    // The reply was lost: the device asks again and goes on with the second one.
+    beat(&mut story, 70 * MINUTE, 4, 3, 77);
+    beat(&mut story, 75 * MINUTE, 5, 77, 5);
+    assert_eq!(story.kinds(), []);
+}
