@@ -34,6 +34,7 @@ mcopy               mtools          reads and writes FAT images, as a second imp
 haproxy             haproxy         a terminator whose log is read
 mosquitto           mosquitto       an MQTT broker whose log is read, and that carries events
 nats-server         nats-server     the cluster over which monitors share their work
+script              bsdutils        gives a program a terminal
 chromium            chromium        a browser that shows the dashboard
 chromedriver        chromium-driver drives that browser
 LIST

@@ -7,7 +7,6 @@ mod control_client;
 mod demo;
 mod failure;
 mod input;
-mod networks;
 mod output;
 
 use std::process::ExitCode;

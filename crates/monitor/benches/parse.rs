@@ -1,11 +1,13 @@
 //! How many events a second one core reads into the engine's own form: from lines, and from batches.
 
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use touchmark_identity::event::{Event, RawDigest};
 use touchmark_identity::timestamp::Timestamp;
 use touchmark_monitor::batch::{self, Digests, Tally};
+use touchmark_monitor::geography::Countries;
 
 const EVENTS: u64 = 20_000;
 
@@ -70,5 +72,22 @@ fn parse(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parse);
+/// Addresses all over, as a table of countries is asked for them.
+fn countries(criterion: &mut Criterion) {
+    let table = Countries::built_in();
+    let number = |n: u32| n.wrapping_mul(0x9e37_79b9);
+    let v4: Vec<IpAddr> = (0..4_096).map(|n| Ipv4Addr::from(number(n)).into()).collect();
+    let v6 = |n: u32| Ipv6Addr::from(0x2a << 120 | u128::from(number(n)) << 92);
+    let v6: Vec<IpAddr> = (0..4_096).map(|n| v6(n).into()).collect();
+    let mut group = criterion.benchmark_group("country");
+    group.throughput(Throughput::Elements(4_096));
+    for (name, addresses) in [("IPv4", v4), ("IPv6", v6)] {
+        group.bench_function(name, |bench| {
+            bench.iter(|| addresses.iter().filter(|ip| table.country(**black_box(ip)).is_some()).count());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, parse, countries);
 criterion_main!(benches);

@@ -14,6 +14,7 @@
 //! - [`Settings`]: windows, tolerances and bounds.
 //! - [`adapters`]: foreign log lines into events.
 //! - [`batch`]: events in a compact binary form.
+//! - [`geography`]: in which country an address is registered.
 //! - [`replay`]: a file of events into a file of findings.
 //! - [`outputs`]: findings in the forms of other systems, and as a text for people.
 //! - [`score`]: findings against the truth of a simulation.
@@ -36,6 +37,7 @@
 
 pub mod adapters;
 pub mod batch;
+pub mod geography;
 pub mod outputs;
 pub mod replay;
 pub mod respond;

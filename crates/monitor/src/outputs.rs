@@ -1,7 +1,7 @@
 //! Findings out: the forms that other systems read.
 //!
 //! Every form is one line of text without a line feed, made from one revision of a finding alone: equal findings give
-//! equal bytes. What a device chose (names, firmware, tokens) is data in every form; no character of it ends a field,
+//! equal bytes (with one table of countries: [`Context::geography`]). What a device chose (names, firmware, tokens) is data in every form; no character of it ends a field,
 //! a line or a message. `docs/outputs.md` says which field goes where.
 //!
 //! - [`write()`]: one finding in one [`Form`].
@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use touchmark_identity::finding::{Action, Certainty, Finding, Kind};
 use touchmark_identity::timestamp::Timestamp;
+
+use crate::geography::Geography;
 
 pub use ocsf::SCHEMA_VERSION as OCSF_VERSION;
 
@@ -99,7 +101,7 @@ impl FromStr for Form {
 }
 
 /// Who says it: the same for all findings of one deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// Version of the product.
     pub version: String,
@@ -107,17 +109,26 @@ pub struct Context {
     pub source: String,
     /// Name of the machine, for syslog and CEF.
     pub host: String,
+    /// In which country an instance's network is, for the forms that have a place for it.
+    pub geography: Geography,
 }
 
 impl Context {
-    /// A context of this version of the product.
+    /// A context of this version of the product, which knows no countries.
     #[must_use]
     pub fn new(source: &str, host: &str) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             source: source.to_owned(),
             host: host.to_owned(),
+            geography: Geography::none(),
         }
+    }
+
+    /// The same with countries.
+    #[must_use]
+    pub fn with_geography(self, geography: Geography) -> Self {
+        Self { geography, ..self }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::error::ServerError;
 use crate::events::NewEvent;
 use crate::gate;
+use crate::geo::Places;
 use crate::keys::Custody;
 use crate::metrics::Metrics;
 use crate::watch::Watch;
@@ -41,6 +42,8 @@ pub struct App {
     pub metrics: Metrics,
     /// How the authority's keys are kept.
     pub custody: Custody,
+    /// What is known of addresses.
+    pub places: Places,
     /// What terminators are still owed.
     pub gate: gate::Owed,
     authority: Mutex<Authority>,
@@ -55,6 +58,7 @@ impl App {
         data: PathBuf,
         clock: Clock,
         custody: Custody,
+        places: Places,
         authority: Authority,
         watch: Watch,
     ) -> Self {
@@ -64,6 +68,7 @@ impl App {
             clock,
             metrics: Metrics::default(),
             custody,
+            places,
             gate: gate::Owed::default(),
             authority: Mutex::new(authority),
             watch: Mutex::new(watch),

@@ -13,12 +13,16 @@ use touchmark_monitor::adapters::Format;
 use touchmark_monitor::outputs::Form;
 
 use crate::error::ServerError;
+use crate::geo::Geo;
 use crate::outbox::sink::Sink;
 
 /// Everything that an operator may choose.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// What addresses are looked up in: `built-in` (countries), `none`, or the path of a database in MaxMind format, which
+    /// also gives events without them an AS number and a position. Default `built-in`.
+    pub geo: Geo,
     /// Where the server listens.
     pub listen: Listen,
     /// The certification authority.

@@ -18,6 +18,7 @@ pub mod dashboard;
 pub mod error;
 pub mod events;
 pub mod gate;
+pub mod geo;
 pub mod http;
 pub mod keys;
 pub mod metrics;

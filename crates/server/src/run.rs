@@ -137,7 +137,8 @@ impl Server {
         (config.listen.enrol, config.listen.public, config.listen.dashboard) =
             (enrol_at, public_at, dashboard_at);
         let (authority, custody) = open_authority(&config, data, passphrase, test_root_pem, clock)?;
-        let mut watch = Watch::open(data, config.monitor.clone())?;
+        let places = config.geo.open()?;
+        let mut watch = Watch::open(data, config.monitor.clone(), places.clone())?;
         let names: Vec<&str> = config.output.iter().map(|output| output.name.as_str()).collect();
         watch.log_mut().set_outputs(&names)?;
         let telemetry = config.listen.telemetry.clone().unwrap_or_else(|| data.join(TELEMETRY_SOCKET));
@@ -163,7 +164,7 @@ impl Server {
         if orphans > 0 {
             tracing::warn!(orphans, "certificates that a crash left unfinished count as revoked");
         }
-        let app = Arc::new(App::new(config, data.to_owned(), clock, custody, authority, watch));
+        let app = Arc::new(App::new(config, data.to_owned(), clock, custody, places, authority, watch));
         tracing::info!("the authority's keys are kept {}", app.custody.kept);
         if let Some(weakness) = &app.custody.weakness {
             tracing::warn!("{weakness}");
@@ -257,6 +258,7 @@ fn outputs_context(app: &App) -> Context {
     let root = sha256(&app.authority().root().certificate().der);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     Context::new(&format!("urn:touchmark:{}", hex::encode(root)), host.trim())
+        .with_geography(app.places.geography().clone())
 }
 
 /// Does something again and again until the server stops. What fails is logged and tried again.

@@ -14,6 +14,7 @@ use touchmark_monitor::{Engine, Settings};
 
 use crate::error::ServerError;
 use crate::events::{EventLog, NewEvent};
+use crate::geo::Places;
 use crate::pace::Pace;
 use crate::triage::{Flaw, MAX_PER_FINDING, NewTriage, Register, Triage};
 
@@ -75,6 +76,7 @@ pub struct Accepted {
 pub struct Watch {
     log: EventLog,
     engine: Engine,
+    places: Places,
     seen: BTreeMap<String, Seen>,
     registered: BTreeMap<String, EventBody>,
     triage: Register,
@@ -83,14 +85,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Opens the log and brings the monitor to where it stood.
+    /// Opens the log and brings the monitor to where it stood. The log holds events as they came; what `places` adds,
+    /// the engine alone is told.
     ///
     /// # Errors
     /// [`ServerError::EventLog`] when the database cannot be used.
-    pub fn open(directory: &Path, settings: Settings) -> Result<Self, ServerError> {
+    pub fn open(directory: &Path, settings: Settings, places: Places) -> Result<Self, ServerError> {
         let mut watch = Self {
             log: EventLog::open(directory)?,
             engine: Engine::new(settings),
+            places,
             seen: BTreeMap::new(),
             registered: BTreeMap::new(),
             triage: Register::default(),
@@ -152,7 +156,14 @@ impl Watch {
             }
             EventBody::Authentication(_) | EventBody::SessionEnd(_) => {}
         }
-        self.engine.observe(event, raw)
+        match self.places.enrich() {
+            Some(enrich) => {
+                let mut event = event.clone();
+                enrich(&mut event);
+                self.engine.observe(&event, raw)
+            }
+            None => self.engine.observe(event, raw),
+        }
     }
 
     /// Whether the monitor was told this about a key already.

@@ -3,12 +3,14 @@
 mod cluster;
 mod convert;
 mod explain;
+mod foreign;
 mod policy;
 mod replay;
 mod respond;
 mod run;
 mod score;
 mod simulate;
+mod watched;
 
 use std::fs::File;
 use std::io::Read;
@@ -21,7 +23,8 @@ use crate::output::Printer;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Read recorded events (touchmark.event/1, one a line) and write findings (touchmark.finding/1, one a line).
+    /// Read recorded events (touchmark.event/1, one a line) or a foreign log, and write findings (touchmark.finding/1,
+    /// one a line).
     Replay(replay::Arguments),
     /// Watch: read events as they come, keep them durably, and write findings; goes on where it stood.
     Run(run::Arguments),

@@ -60,7 +60,14 @@ pub(super) fn line(finding: &Finding, context: &Context) -> String {
     let networks: Vec<String> = finding
         .branches
         .iter()
-        .map(|branch| format!("instance {}: {}", branch.id, branch.networks.join(" ")))
+        .map(|branch| {
+            let placed = |network: &String| match context.geography.country_of_network(network) {
+                Some(country) => format!("{network} ({country})"),
+                None => network.clone(),
+            };
+            let networks: Vec<String> = branch.networks.iter().map(placed).collect();
+            format!("instance {}: {}", branch.id, networks.join(" "))
+        })
         .collect();
     pairs.custom("cs5", "instances", &networks.join("; "));
     let original = finding.original.map_or_else(

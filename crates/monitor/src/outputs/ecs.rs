@@ -30,6 +30,10 @@ pub(super) fn document(finding: &Finding, context: &Context) -> Value {
     if let Value::Object(fields) = &mut rest {
         fields.remove("says");
         fields.insert("posterior_decibans".to_owned(), json!(weighing.posterior_decibans));
+        let networks = finding.branches.iter().flat_map(|branch| &branch.networks);
+        let countries = context.geography.countries(networks);
+        let countries: Vec<String> = countries.iter().map(ToString::to_string).collect();
+        fields.insert("countries".to_owned(), json!(countries));
     }
     json!({
         "@timestamp": moment(finding),

@@ -14,6 +14,7 @@ use touchmark_identity::text::printable;
 use touchmark_identity::timestamp::Timestamp;
 
 use super::{headline, proposal, subject};
+use crate::geography::Geography;
 
 /// What is believed before any sign: 1 in 10 000, in decibans (`docs/monitoring.md`, Weights).
 pub const PRIOR_DECIBANS: f64 = -40.0;
@@ -133,6 +134,9 @@ pub struct Explanation {
     pub closed: Option<Timestamp>,
     /// The instances.
     pub branches: Vec<Branch>,
+    /// For each of them, the countries of its networks as far as they are known; empty where none is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub countries: Vec<Vec<String>>,
     /// Which is thought to be the original.
     pub original: Option<Original>,
     /// The signs added up.
@@ -172,6 +176,7 @@ impl Explanation {
             detected: finding.detected,
             closed: finding.closed,
             branches: finding.branches.clone(),
+            countries: Vec::new(),
             original: finding.original,
             would_change: would_change(finding, &weighing),
             weighing,
@@ -181,6 +186,19 @@ impl Explanation {
             events: finding.events.clone(),
             says: finding.says.clone(),
         }
+    }
+
+    /// The same with the countries of the instances' networks. They are no sign, for or against.
+    #[must_use]
+    pub fn with_countries(mut self, geography: &Geography) -> Self {
+        let of = |branch: &Branch| -> Vec<String> {
+            geography.countries(&branch.networks).iter().map(ToString::to_string).collect()
+        };
+        self.countries = self.branches.iter().map(of).collect();
+        if self.countries.iter().all(Vec::is_empty) {
+            self.countries.clear();
+        }
+        self
     }
 
     /// The explanation as text for a terminal: several lines, each ended by a line feed, without control characters.
@@ -270,7 +288,12 @@ impl Explanation {
         let cells = |of: Cell| -> Vec<String> {
             self.branches.iter().map(|branch| printable(&of(branch), CELL)).collect()
         };
-        let known = rows.into_iter().map(|(name, of)| (name, cells(of)));
+        let mut rows: Vec<(&str, Vec<String>)> =
+            rows.into_iter().map(|(name, of)| (name, cells(of))).collect();
+        let countries = self.countries.iter().map(|of| printable(&of.join(" "), CELL)).collect();
+        // Below the networks, above the firmware.
+        rows.insert(rows.len() - 1, ("countries", countries));
+        let known = rows.into_iter();
         known
             .filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty()))
             .map(|(name, cells)| {

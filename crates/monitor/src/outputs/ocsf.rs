@@ -73,7 +73,7 @@ pub(super) fn document(finding: &Finding, context: &Context) -> Value {
         "metadata": metadata(finding, context),
         "finding_info": finding_info(finding, context),
         "device": device(finding),
-        "evidences": finding.branches.iter().map(|branch| evidence(finding, branch)).collect::<Vec<_>>(),
+        "evidences": finding.branches.iter().map(|branch| evidence(finding, branch, context)).collect::<Vec<_>>(),
         "anomaly_analyses": anomaly_analysis(finding).into_iter().collect::<Vec<_>>(),
         "observables": observables(finding),
         "remediation": {"desc": proposal(finding.action)},
@@ -162,7 +162,7 @@ fn device(finding: &Finding) -> Value {
 }
 
 /// One instance: where it came from, when, and all that is known of it.
-fn evidence(finding: &Finding, branch: &Branch) -> Value {
+fn evidence(finding: &Finding, branch: &Branch, context: &Context) -> Value {
     let original = finding.original.is_some_and(|original| original.branch == branch.id);
     json!({
         "name": format!("instance {}{}", branch.id, if original { ", thought to be the original" } else { "" }),
@@ -170,6 +170,8 @@ fn evidence(finding: &Finding, branch: &Branch) -> Value {
         "src_endpoint": branch.networks.first().map(|network| json!({
             "name": network,
             "autonomous_system": as_number(network).map(|number| json!({"number": number})),
+            "location": context.geography.country_of_network(network)
+                .map(|country| json!({"country": country.to_string()})),
         })),
         "device": {
             "type_id": IOT,

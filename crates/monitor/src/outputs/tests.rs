@@ -18,7 +18,7 @@ use super::*;
 const OCSF: &str = include_str!("../../tests/ocsf/ocsf-1.8.0.json");
 
 fn context() -> Context {
-    Context { version: "0.1.0".to_owned(), source: "/touchmark".to_owned(), host: "watch.example".to_owned() }
+    Context { version: "0.1.0".to_owned(), ..Context::new("/touchmark", "watch.example") }
 }
 
 /// Texts that a hostile device may choose: everything that means something in some form.
@@ -179,6 +179,31 @@ fn ocsf_has_what_the_schema_wants() {
     ] {
         assert_eq!(document.pointer(pointer).unwrap().to_string(), expected, "{pointer}");
     }
+}
+
+#[test]
+fn countries_are_shown_where_networks_are_and_nowhere_else() {
+    let brazil = Geography::of(|ip| (ip.to_string().starts_with("192.0.2.")).then(|| "BR".parse().unwrap()));
+    let with = context().with_geography(brazil.clone());
+    let finding = clone_of_a_meter();
+    let document: Value = serde_json::from_str(&write(&finding, Form::Ocsf, &with)).unwrap();
+    assert_eq!(ocsf_objections(&document), Vec::<String>::new());
+    assert_eq!(document["evidences"][1]["src_endpoint"]["location"]["country"], "BR");
+    assert_eq!(document["evidences"][0]["src_endpoint"].get("location"), None, "a system has no country");
+    let document: Value = serde_json::from_str(&write(&finding, Form::Ecs, &with)).unwrap();
+    assert_eq!(document["touchmark"]["countries"], serde_json::json!(["BR"]));
+    assert!(write(&finding, Form::Cef, &with).contains("instance 1: 192.0.2.0/24 (BR)"));
+    let explained = Explanation::of(&finding).with_countries(&brazil);
+    assert_eq!(explained.countries, [Vec::new(), vec!["BR".to_owned()]]);
+    let row = "  countries      -                             BR\n";
+    assert!(explained.text().contains(row), "{}", explained.text());
+    for form in Form::ALL {
+        let without = write(&finding, form, &context());
+        assert!(!without.contains("BR"), "{without}");
+        let same = matches!(form, Form::Native | Form::CloudEvents);
+        assert_eq!(write(&finding, form, &with) == without, same, "{form}");
+    }
+    assert_eq!(Explanation::of(&finding).with_countries(&Geography::none()), Explanation::of(&finding));
 }
 
 #[test]

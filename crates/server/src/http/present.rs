@@ -508,12 +508,13 @@ pub fn finding(app: &App, id: &str) -> Result<view::FindingPage, ServerError> {
     let (now, watch) = (app.now(), app.watch());
     let line = watch.log().finding(id)?.ok_or_else(missing)?;
     let finding = Finding::from_line(line.as_bytes()).map_err(|_| missing())?;
-    let (events, total) = events_of_its_time(watch.log(), &finding)?;
+    let (mut events, total) = events_of_its_time(watch.log(), &finding)?;
     let references = finding.events.iter().map(|e| event_ref(watch.log(), e)).collect::<Result<_, _>>()?;
     let standing = watch.triage().standing(&finding, now);
     let triage = watch.triage().of(id).to_vec();
     let suppressed_by = watch.triage().suppression(&finding, now).cloned();
     drop(watch);
+    events.iter_mut().for_each(|(_, event)| app.places.complete(event));
     Ok(view::FindingPage {
         frame: frame(app),
         picture: picture::picture(&finding, &events, total),

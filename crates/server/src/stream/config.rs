@@ -8,6 +8,7 @@ use touchmark_monitor::Settings;
 use touchmark_monitor::adapters::Format;
 
 use crate::error::ServerError;
+use crate::geo::Geo;
 
 /// Everything that an operator may choose.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,8 +20,9 @@ pub struct RunConfig {
     pub listen: Option<SocketAddr>,
     /// Registry lines that are valid from the beginning. Read at the start. Default: none.
     pub registry: Option<PathBuf>,
-    /// Network database in MaxMind format; gives events without an AS number that of their address. Default: none.
-    pub geo: Option<PathBuf>,
+    /// What addresses are looked up in: `built-in` (countries, for what is shown), `none`, or the path of a database in
+    /// MaxMind format, which also gives events without an AS number that of their address. Default `built-in`.
+    pub geo: Geo,
     /// Threads, 0 to 1024; the findings are the same for any number. Default 0: one for each processor.
     pub workers: u16,
     /// Seconds between checkpoints, 1 to 86,400. Default 30. A start repeats at most what came since the last one.
@@ -41,7 +43,7 @@ impl Default for RunConfig {
             data: PathBuf::from("monitor-data"),
             listen: None,
             registry: None,
-            geo: None,
+            geo: Geo::default(),
             workers: 0,
             checkpoint_s: 30,
             tick_s: 10,
@@ -97,6 +99,19 @@ impl RunConfig {
         let config: Self = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
         config.check().map_err(wrong)?;
         Ok(config)
+    }
+
+    /// Adds an input.
+    ///
+    /// # Errors
+    /// [`ServerError::Config`] when another one has its name, or something about it is wrong.
+    pub fn add_input(&mut self, input: Input) -> Result<(), ServerError> {
+        input.check(self.input.iter()).map_err(|wrong| ServerError::Config {
+            path: format!("input {:?}", input.name),
+            detail: wrong,
+        })?;
+        self.input.push(input);
+        Ok(())
     }
 
     /// Holds the values against their documented ranges.

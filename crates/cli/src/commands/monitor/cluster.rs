@@ -9,6 +9,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use touchmark_monitor::Settings;
 use touchmark_monitor::outputs::{self, Context, Form};
+use touchmark_server::geo::Geo;
 use touchmark_server::stream::input::lines::{Lines, PIECE};
 use touchmark_server::stream::nats::publish::Publisher;
 use touchmark_server::stream::nats::{Cluster, collect, worker};
@@ -59,6 +60,10 @@ pub(crate) struct Work {
     /// Policy file: TOML with a `monitor` table. The same for all workers.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Network database in MaxMind format, which gives events without an AS number that of their address; the same for
+    /// all workers. `built-in` and `none` give them nothing.
+    #[arg(long, value_name = "MMDB", default_value_t = Geo::BuiltIn)]
+    geo: Geo,
     /// Seconds after which the partitions of a worker that is gone are taken over.
     #[arg(long, value_name = "S", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=3600))]
     lease_s: u16,
@@ -77,6 +82,10 @@ pub(crate) struct Collect {
     /// The form of the findings: native, ocsf, ecs, cef or cloudevents.
     #[arg(long, default_value_t = Form::Native)]
     form: Form,
+    /// What the addresses of networks are looked up in, for the forms that show countries: a database in MaxMind format,
+    /// `built-in` or `none`.
+    #[arg(long, value_name = "MMDB", default_value_t = Geo::BuiltIn)]
+    geo: Geo,
 }
 
 /// The policy file of a worker.
@@ -160,6 +169,7 @@ pub(crate) fn work(arguments: &Work, printer: &Printer) -> anyhow::Result<()> {
         time_to_live: Duration::from_secs(arguments.lease_s.into()),
         checkpoint: Duration::from_secs(arguments.checkpoint_s.into()),
         settings: policy.monitor,
+        places: arguments.geo.open()?,
     };
     runtime()?.block_on(async {
         let broker = arguments.broker.cluster().connect().await?;
@@ -179,7 +189,8 @@ pub(crate) fn work(arguments: &Work, printer: &Printer) -> anyhow::Result<()> {
 
 pub(crate) fn collect(arguments: &Collect, printer: &Printer) -> anyhow::Result<()> {
     // Equal findings give equal bytes wherever they are collected.
-    let context = Context::new("urn:touchmark:monitor", "-");
+    let geography = arguments.geo.open()?.geography().clone();
+    let context = Context::new("urn:touchmark:monitor", "-").with_geography(geography);
     runtime()?.block_on(async {
         let broker = arguments.broker.cluster().connect().await?;
         let mut out = BufWriter::new(std::io::stdout());

@@ -10,6 +10,7 @@ use serde::Serialize;
 use touchmark_identity::event::RawDigest;
 use touchmark_identity::finding::{Finding, FindingError, MAX_LINE_BYTES};
 use touchmark_monitor::outputs::explain::Explanation;
+use touchmark_server::geo::Geo;
 
 use super::open;
 use crate::failure::{NotSo, Usage};
@@ -27,6 +28,10 @@ pub(crate) struct Explain {
     /// 1 when one is missing.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    /// What networks are looked up in for their countries, which are no evidence: a database in MaxMind format,
+    /// `built-in` or `none`.
+    #[arg(long, value_name = "MMDB", default_value_t = Geo::BuiltIn)]
+    geo: Geo,
 }
 
 /// Where a raw line was found.
@@ -134,9 +139,10 @@ pub(super) fn run(explain: &Explain, printer: &Printer) -> anyhow::Result<()> {
         findings.iter().flat_map(|finding| finding.events.iter().map(|event| event.sha256)).collect();
     let places = explain.events.as_deref().map(|path| look_up(path, &wanted)).transpose()?;
     let missing = places.as_ref().map_or(0, |places| wanted.len() - places.len());
+    let looked_up_in = explain.geo.open()?;
     let (mut text, mut explained) = (String::new(), Vec::new());
     for finding in &findings {
-        let explanation = Explanation::of(finding);
+        let explanation = Explanation::of(finding).with_countries(looked_up_in.geography());
         text.push_str(&explanation.text());
         let checked = places.as_ref().map(|places| {
             let check = |digest: RawDigest| Checked {

@@ -40,10 +40,11 @@ pub fn history(app: &App, id: &str, before: Option<u64>) -> Result<DeviceTimelin
     drop(watch);
     let full = u32::try_from(logged.len()).is_ok_and(|read| read == PAGE);
     let lowest = logged.last().map(|row| row.seq);
-    let events: Vec<(u64, Event)> = logged
+    let mut events: Vec<(u64, Event)> = logged
         .iter()
         .filter_map(|row| Some((row.seq, Event::from_line(row.line.as_bytes()).ok()?)))
         .collect();
+    events.iter_mut().for_each(|(_, event)| app.places.complete(event));
     let mut rows = event_rows(&events);
     // Acts and findings belong to the page on whose stretch of time they fall; the last page takes all that is older,
     // the first all that is newer.

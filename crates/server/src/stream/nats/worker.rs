@@ -17,6 +17,7 @@ use super::lease::{Lease, Observed, share};
 use super::read::{Reader, Taken};
 use super::{Broker, FINDINGS_SUBJECT, PARTITIONS, PAUSE, failed, publish, state, stream_of, subject_of};
 use crate::error::ServerError;
+use crate::geo::Places;
 use crate::http::serve::Stop;
 
 /// How long the broker waits for a first message.
@@ -35,6 +36,8 @@ pub struct Options {
     pub checkpoint: Duration,
     /// The detection engine.
     pub settings: Settings,
+    /// What events are given before they are observed; the same for all workers.
+    pub places: Places,
 }
 
 /// Why a partition is not worked on any longer.
@@ -257,6 +260,9 @@ impl Held {
             }
             None => (0, Monitor::new(&self.options.settings, NonZeroUsize::MIN)),
         };
+        if let Some(enrich) = self.options.places.enrich() {
+            monitor.enrich_with(enrich);
+        }
         let (mut covered, mut saved) = (sequence, Instant::now());
         let (stream, subject) = (stream_of(self.partition), subject_of(self.partition));
         let mut reader = Reader::new(self.broker.context.clone(), stream, subject, sequence);
