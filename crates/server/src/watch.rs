@@ -83,11 +83,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Opens the log and brings the monitor to where it stood.
+    /// Opens the log and brings the monitor to where it stood. `policy` says whether a policy waits for findings.
     ///
     /// # Errors
     /// [`ServerError::EventLog`] when the database cannot be used.
-    pub fn open(directory: &Path, settings: Settings) -> Result<Self, ServerError> {
+    pub fn open(directory: &Path, settings: Settings, policy: bool) -> Result<Self, ServerError> {
         let mut watch = Self {
             log: EventLog::open(directory)?,
             engine: Engine::new(settings),
@@ -97,6 +97,7 @@ impl Watch {
             inputs: BTreeMap::new(),
         };
         watch.triage = Register::new(watch.log.triage()?);
+        watch.log.set_policy(policy);
         let mut last = 0;
         loop {
             let chunk = watch.log.after(last, CHUNK)?;

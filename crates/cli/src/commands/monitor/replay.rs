@@ -10,7 +10,7 @@ use touchmark_monitor::outputs::{self, Context, Form};
 use touchmark_monitor::{Monitor, Settings, replay};
 
 use super::open;
-use super::policy::PolicyFile;
+use super::policy;
 use crate::networks::Networks;
 use crate::output::Printer;
 
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<()> {
     let settings = match &arguments.policy {
-        Some(path) => PolicyFile::read(path)?.0,
+        Some(path) => policy::read(path)?.0,
         None => Settings::default(),
     };
     let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
