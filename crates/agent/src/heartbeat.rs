@@ -99,11 +99,7 @@ impl Ack {
         if digits == 0 || digits > MAX_TOKEN_DIGITS || !self.token.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(format!("the token is not 1 to {MAX_TOKEN_DIGITS} hex digits"));
         }
-        Ok(CheckedAck {
-            token: Private::new(self.token),
-            received: self.received,
-            challenge: self.challenge,
-        })
+        Ok(CheckedAck { token: Private::new(self.token), received: self.received, challenge: self.challenge })
     }
 }
 

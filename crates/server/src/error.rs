@@ -171,7 +171,9 @@ pub enum ServerError {
         detail: String,
     },
     /// SV-0023, policy: the instance that asks lost its rights.
-    #[error("this instance of {device} has lost its rights because of finding {finding}; a person can give them back")]
+    #[error(
+        "this instance of {device} has lost its rights because of finding {finding}; a person can give them back"
+    )]
     RightsReduced {
         /// The device.
         device: String,

@@ -62,8 +62,7 @@ impl Responses {
     pub fn new(config: &Response) -> Result<Self, ServerError> {
         let policy = match &config.policy {
             Some(path) => {
-                let wrong =
-                    |detail: String| ServerError::Config { path: path.display().to_string(), detail };
+                let wrong = |detail: String| ServerError::Config { path: path.display().to_string(), detail };
                 let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
                 let file = PolicyFile::parse(&text).map_err(wrong)?;
                 file.into_parts().map_err(|error| wrong(error.to_string()))?.1
@@ -370,8 +369,7 @@ impl App {
         if kept.case.device() != Some(device.as_str()) {
             return Err(bad("it was another device that was asked"));
         }
-        let open =
-            |measure: &Measure| matches!(measure, Measure::Challenge { branches, .. } if branches.contains(&nonce.branch));
+        let open = |measure: &Measure| matches!(measure, Measure::Challenge { branches, .. } if branches.contains(&nonce.branch));
         if !kept.case.in_force().iter().any(open) {
             return Err(bad("the challenge was taken back"));
         }
@@ -382,6 +380,3 @@ impl App {
         Ok((verdict, detail))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -97,14 +97,15 @@ fn prepare(config: &AgentConfig, device: &Device, challenge: &Challenge) -> Resu
 
 async fn send(client: &Client, answer: &Answer) -> Result<Verdict, AgentError> {
     let what = "challenge";
-    let body = serde_json::to_vec(answer).map_err(|error| AgentError::Internal {
-        operation: "writing JSON",
-        detail: error.to_string(),
-    })?;
+    let body = serde_json::to_vec(answer)
+        .map_err(|error| AgentError::Internal { operation: "writing JSON", detail: error.to_string() })?;
     let answer = client.post_json(CHALLENGE, None, &body).await?;
     let verdict: Verdict = accepted(client, what, &answer)?;
     let address = client.address();
-    must_be(&verdict.schema, VERDICT_SCHEMA)
-        .map_err(|detail| AgentError::Protocol { address, what, detail })?;
+    must_be(&verdict.schema, VERDICT_SCHEMA).map_err(|detail| AgentError::Protocol {
+        address,
+        what,
+        detail,
+    })?;
     Ok(verdict)
 }

@@ -75,8 +75,7 @@ pub fn judge(
     Ok(match appraised.map(Appraised::into_value) {
         Ok(AttestedKey { key: attested, assurance, endorser }) if attested == *key => {
             let digest = assurance.evidence_sha256.map(hex::encode).unwrap_or_default();
-            let says =
-                format!("{}, endorsed by {endorser}; evidence {digest}", assurance.summary());
+            let says = format!("{}, endorsed by {endorser}; evidence {digest}", assurance.summary());
             (Verdict::Attested, says)
         }
         Ok(AttestedKey { key: attested, .. }) => {
@@ -88,7 +87,8 @@ pub fn judge(
 }
 
 fn read(evidence: &str) -> Result<Evidence, String> {
-    let bytes = hex::decode(evidence).map_err(|error| format!("the evidence is not written in hex: {error}"))?;
+    let bytes =
+        hex::decode(evidence).map_err(|error| format!("the evidence is not written in hex: {error}"))?;
     Evidence::from_cbor(&bytes).map_err(|error| error.to_string())
 }
 
@@ -113,7 +113,9 @@ fn appraise(
             let proven = record.filter(|record| record.assurance.basis == Basis::Attested);
             let enrolled = proven.and_then(|record| Evidence::from_cbor(record.evidence.as_deref()?).ok());
             let Some(Evidence::Tpm(enrolled)) = enrolled else {
-                return Err("the device enrolled without a TPM's evidence, so no attestation key is known".to_owned());
+                return Err(
+                    "the device enrolled without a TPM's evidence, so no attestation key is known".to_owned()
+                );
             };
             let name = PublicArea::from_bytes(&enrolled.ak_public)
                 .and_then(|public| public.name())

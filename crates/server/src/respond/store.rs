@@ -455,6 +455,3 @@ impl EventLog {
             .map_err(refused("write an answer"))
     }
 }
-
-#[cfg(test)]
-mod tests;
