@@ -92,12 +92,11 @@ fn copied<'a>(site: &'a Site, server: &Server, name: &str) -> (Instance<'a>, Ins
         let _answer = original.beat(server);
     }
     let mut copy = original.copied();
-    for _ in 0..8 {
+    for turn in 0..16 {
         if server.findings().iter().any(|f| f["device"] == name && f["grade"] == "confirmed") {
             return (original, copy);
         }
-        let _answer = copy.beat(server);
-        let _answer = original.beat(server);
+        let _answer = if turn % 2 == 0 { copy.beat(server) } else { original.beat(server) };
     }
     panic!("the copy was not confirmed: {:?}", server.findings());
 }
@@ -113,6 +112,7 @@ fn case(site: &Site, device: &str) -> Option<Value> {
 fn wait_for_act(site: &Site, device: &str, request: &str, measure: &str, outcome: &str) -> Value {
     wait_for(&format!("{request} {measure} {outcome}"), || {
         let case = case(site, device)?;
+        site.write("case.json", case.to_string());
         let wanted = |act: &&Value| {
             act["request"] == request && act["measure"] == measure && act["outcome"] == outcome
         };
