@@ -182,7 +182,7 @@ pub enum ServerError {
         /// A challenge that it may still answer.
         challenge: Option<ChallengeBody>,
     },
-    /// SV-0024, caller: cases are kept by the running server.
+    /// SV-0024, environment: cases are kept by the running server.
     #[error("no server runs on this data directory, and cases are kept by the running server; start it")]
     NeedsServer,
     /// The authority's errors keep their own codes.
@@ -235,8 +235,7 @@ impl ServerError {
             | Self::Config { .. }
             | Self::NotConfirmed { .. }
             | Self::BadTriage { .. }
-            | Self::BadAnswer { .. }
-            | Self::NeedsServer => StatusCode::BAD_REQUEST,
+            | Self::BadAnswer { .. } => StatusCode::BAD_REQUEST,
             Self::CaseRefuses { .. } => StatusCode::CONFLICT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
@@ -253,6 +252,7 @@ impl ServerError {
             | Self::Endorsers { .. }
             | Self::NoState { .. }
             | Self::Broker { .. }
+            | Self::NeedsServer
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Tls { .. } | Self::TaskEnded { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Authority(error) => match error {

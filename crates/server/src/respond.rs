@@ -380,3 +380,6 @@ impl App {
         Ok((verdict, detail))
     }
 }
+
+#[cfg(test)]
+mod tests;
