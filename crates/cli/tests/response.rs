@@ -11,6 +11,7 @@ use touchmark_testkit::openssl::must;
 use touchmark_testkit::peer;
 use touchmark_testkit::process::wait_for;
 use touchmark_testkit::server::{Server, Site};
+use touchmark_testkit::swtpm::{EkKind, Swtpm};
 use touchmark_testkit::telemetry::{Beat, post, send, token};
 
 const HOME: &str = "127.0.1.1";
@@ -329,37 +330,62 @@ fn a_person_revokes_with_the_devices_name() {
 }
 
 #[test]
-fn a_key_in_a_chip_answers_with_evidence_and_keeps_its_rights() {
+fn a_key_in_an_element_answers_with_evidence_and_keeps_its_rights() {
     if !peer::all_present(&["nginx", "openssl", "curl"]) {
         return;
     }
+    let site = chip_site();
+    let (_element, element) = site.element("chip");
+    keeps_its_rights(&site, &format!("element:tcp:{element}"));
+}
+
+#[test]
+fn a_key_in_a_tpm_answers_with_evidence_and_keeps_its_rights() {
+    let Some(tpm) = Swtpm::start(EkKind::P384) else { return };
+    if !peer::all_present(&["nginx", "openssl", "curl"]) {
+        return;
+    }
+    let site = chip_site();
+    for (n, pem) in tpm.endorser_root_pem.iter().enumerate() {
+        site.write(&format!("endorsers/tpm-maker-{n}.pem"), pem);
+    }
+    keeps_its_rights(&site, &format!("tpm:{}", tpm.address));
+}
+
+/// A site that asks for proof, then takes rights.
+fn chip_site() -> Site {
     let site = site("{ step = \"challenge\", wait_s = 3 }, { step = \"reduce-rights\" }", "");
+    std::fs::create_dir(site.path("endorsers")).unwrap();
+    site
+}
+
+/// A device whose key is in this store proves that it holds it, and goes on; who speaks in its name does not.
+fn keeps_its_rights(site: &Site, store: &str) {
     let plan = GatePlan::new(site.folder());
     site.configure(&format!(
-        "[attestation]\ndangerously_accept_test_endorsers = true\n[response]\npolicy = \"policy.toml\"\n{}",
+        "[attestation]\nendorsers_dir = \"endorsers\"\ndangerously_accept_test_endorsers = true\n[response]\npolicy = \"policy.toml\"\n{}",
         plan.server_tables()
     ));
     let server = site.start();
     let anchors = [std::fs::read_to_string(&server.root).unwrap(), plan.root_pem()].concat();
     site.write("anchors.pem", anchors);
-    let (_element, element) = site.element("chip");
     let token = site.register("lock-1");
     let more = format!("flash = \"lock-1.img\"\nbind_address = \"{HOME}\"\nheartbeat_ms = 200\n");
-    site.agent(&server, "lock-1", &format!("element:tcp:{element}"), &plan.address(), &token, &more);
+    site.agent(&server, "lock-1", store, &plan.address(), &token, &more);
     let enrolled = site.touchmark(&["agent", "enrol", "--config", "lock-1.toml"]).must_end_with(0).json();
     assert_eq!(enrolled["assurance"]["basis"], "attested");
-    let certificate = certificate(&site, "lock-1");
+    let certificate = certificate(site, "lock-1");
     let _gate = plan.start(&server.telemetry);
     let agent = site.run_agent("lock-1", "lock-1.log");
     let acknowledged = |site: &Site| {
         site.agent_events("lock-1.log").iter().filter(|event| event["event"] == "acknowledged").count()
     };
-    wait_for("heartbeats", || (acknowledged(&site) >= 4).then_some(()));
+    wait_for("heartbeats", || (acknowledged(site) >= 4).then_some(()));
 
     // Somebody else speaks in its name; how he came to pass the gate is not told here.
     let key = site.device("lock-1")["keys"][0]["spki_sha256"].as_str().unwrap().to_owned();
     let mut other = Instance {
-        site: &site,
+        site,
         certificate,
         address: AWAY,
         boot_count: 7,
@@ -377,13 +403,13 @@ fn a_key_in_a_chip_answers_with_evidence_and_keeps_its_rights() {
     });
     assert_eq!(challenged["evidence_sent"], true, "{challenged}");
     assert_eq!(challenged["verdict"], "attested", "{challenged}");
-    let case = wait_for_act(&site, "lock-1", "do", "reduce-rights", "done");
+    let case = wait_for_act(site, "lock-1", "do", "reduce-rights", "done");
     let answers = case["answers"].as_array().unwrap();
     assert_eq!(answers.iter().filter(|answer| answer["verdict"] == "attested").count(), 1, "{case}");
     assert!(case.to_string().contains("attested"), "{case}");
     let _refusal = other.refused(&server, "SV-0023");
-    let before = acknowledged(&site);
-    wait_for("the device goes on", || (acknowledged(&site) >= before + 3).then_some(()));
+    let before = acknowledged(site);
+    wait_for("the device goes on", || (acknowledged(site) >= before + 3).then_some(()));
     assert!(agent.terminate().success());
     server.stop();
 }

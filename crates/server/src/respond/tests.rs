@@ -80,6 +80,18 @@ fn finding(matter: &str, revision: u32) -> Finding {
     }
 }
 
+/// Ends a server, and waits until nothing of it holds the directory.
+async fn stop(server: Server, app: Arc<App>) {
+    server.run(std::future::ready(())).await.unwrap();
+    for _ in 0..6_000 {
+        if Arc::strong_count(&app) == 1 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the server did not let go of its directory");
+}
+
 fn status(app: &App) -> DeviceStatus {
     app.authority().known(&device()).unwrap().status
 }
@@ -124,7 +136,7 @@ async fn an_act_that_was_done_and_not_marked_is_not_done_again() {
         .execute("UPDATE response_act SET outcome = 'owed', settled = NULL", [])
         .unwrap();
     app.authority().release(&device(), "by hand", clock()).unwrap();
-    drop((app, server));
+    stop(server, app).await;
     let server = start(&folder, AT_ONCE).await;
     let app = server.app();
     assert_eq!(status(app), DeviceStatus::Enrolled);
@@ -141,9 +153,12 @@ async fn a_finding_that_was_written_and_not_seen_is_seen_at_the_next_start() {
     }
     let folder = tempfile::tempdir().unwrap();
     let (server, app) = started(&folder, AT_ONCE).await;
+    let turn = app.responses.turn();
     let id = found(&app, &finding("a", 1));
-    assert_eq!(status(&app), DeviceStatus::Enrolled);
-    drop((app, server));
+    app.respond();
+    assert_eq!(status(&app), DeviceStatus::Enrolled, "somebody else has the turn");
+    drop(turn);
+    stop(server, app).await;
     let server = start(&folder, AT_ONCE).await;
     assert_eq!(status(server.app()), DeviceStatus::Quarantined);
     assert_eq!(words(server.app(), &id), ["do done"]);
@@ -186,7 +201,7 @@ async fn a_server_that_was_switched_to_a_dry_run_does_no_more_and_still_gives_ba
     let (server, app) = started(&folder, AT_ONCE).await;
     let held = found(&app, &finding("a", 1));
     app.respond();
-    drop((app, server));
+    stop(server, app).await;
     let server = start(&folder, &format!("{AT_ONCE}\ndry_run = true")).await;
     let app = server.app();
     release(app, &held);
