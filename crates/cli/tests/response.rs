@@ -1,6 +1,11 @@
 //! The server climbs ladders: a copied key is confirmed, copies lose rights, the device is held and given back. Each act
 //! is done once, whatever is killed when; a dry run does none; a key in a chip proves itself.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers: a surprise is a panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test helpers: a surprise is a panic"
+)]
 
 use serde_json::{Value, json};
 use touchmark_keystore::software::flash::FlashImage;
@@ -406,7 +411,8 @@ fn keeps_its_rights(site: &Site, store: &str) {
     let case = wait_for_act(site, "lock-1", "do", "reduce-rights", "done");
     let answers = case["answers"].as_array().unwrap();
     assert_eq!(answers.iter().filter(|answer| answer["verdict"] == "attested").count(), 1, "{case}");
-    assert!(case.to_string().contains("attested"), "{case}");
+    let says = case.to_string();
+    assert!(says.contains("alone gave fresh evidence") && says.contains("(attested)"), "{case}");
     let _refusal = other.refused(&server, "SV-0023");
     let before = acknowledged(site);
     wait_for("the device goes on", || (acknowledged(site) >= before + 3).then_some(()));
