@@ -17,6 +17,8 @@ const COUNTER_WINDOW: u64 = 16;
 pub(crate) const LOST_LINES: u64 = 3;
 /// A message of another source may arrive behind this many later ones.
 const OVERTAKEN_LINES: u64 = 8;
+/// Messages that are sent together arrive within so many seconds.
+const SENT_TOGETHER: i64 = 10;
 /// Messages are kept back for at most so many seconds: six hours.
 const KEPT_BACK: i64 = 6 * 3_600;
 /// Messages that are kept back leave out fewer counts than this.
@@ -182,6 +184,16 @@ impl Branch {
         branch
     }
 
+    /// A sequence that began anew within the boot of another one is of that boot.
+    pub(crate) fn inherit_boot(&mut self, before: &Self) {
+        if self.boot_count == 0 {
+            self.boot_count = before.boot_count;
+        }
+        if self.boot_id == 0 {
+            self.boot_id = before.boot_id;
+        }
+    }
+
     pub(crate) fn birth(&self) -> Birth {
         match self.birth & !ENDED {
             0 => Birth::First,
@@ -310,7 +322,14 @@ impl Branch {
             Ordering::Less => {
                 let back = last - counter;
                 let unseen = back < COUNTER_WINDOW && self.seen >> back & 1 == 0;
-                if back < u64::from(self.span) && unseen { Count::Overtaken } else { Count::Used }
+                // Messages that were kept back and are sent together may overtake each other right at the beginning.
+                let together = sample.time - self.first() <= SENT_TOGETHER
+                    && back <= u64::from(self.span) + OVERTAKEN_LINES;
+                if unseen && (back < u64::from(self.span) || together) {
+                    Count::Overtaken
+                } else {
+                    Count::Used
+                }
             }
         }
     }
@@ -359,7 +378,8 @@ impl Branch {
         if self.boot_count == 0 {
             self.boot_count = sample.boot_count.map_or(0, boot_number);
         }
-        if self.boot_id == 0 {
+        // A message that does not say since when it is up may come from a boot that is about to show.
+        if self.boot_id == 0 && (self.epoch == 0 || sample.uptime.is_some()) {
             self.boot_id = sample.boot_id;
         }
         if let Some(counter) = sample.counter {
@@ -389,6 +409,30 @@ impl Branch {
         let before =
             self.counter_first().zip(sample.counter).and_then(|(first, counter)| first.checked_sub(counter));
         elsewhere && before.is_some_and(|before| (1..=OVERTAKEN_LINES).contains(&before))
+    }
+
+    /// Whether the message may be of this branch's boot and made before its latest one.
+    pub(crate) fn made_before(&self, sample: &Sample, limits: &Limits) -> bool {
+        let numbered = sample.boot_count.map(boot_number);
+        if self.boot_count != 0 && numbered.is_some_and(|number| number != self.boot_count)
+            || self.boot_id != 0 && sample.boot_id != 0 && self.boot_id != sample.boot_id
+        {
+            return false;
+        }
+        match (self.epoch(), sample.uptime, sample.epoch()) {
+            (Some(epoch), Some(uptime), Some(booted)) => {
+                booted - epoch >= -limits.boot_tolerance && epoch + uptime <= self.made()
+            }
+            _ => true,
+        }
+    }
+
+    /// When a message of this branch's boot was made, as far as its uptime tells.
+    pub(crate) fn made_at(&self, sample: &Sample) -> i64 {
+        match (self.epoch(), sample.uptime) {
+            (Some(epoch), Some(uptime)) => (epoch + uptime).min(sample.time),
+            _ => sample.time,
+        }
     }
 
     /// Whether the two are told apart by when they booted.

@@ -8,8 +8,13 @@ use crate::branch;
 use crate::continuity::{Fork, Proof};
 use crate::network::{Alternation, Networks};
 use crate::report::{Claim, Depth, probability};
+use crate::rhythm::{CERTAIN_PAIRS, TwoBeats};
 use crate::settings::Limits;
 use crate::words::Words;
+
+/// Messages of an instance before the other appeared, from which on it counts as known before: two that are put to use
+/// together differ by one or two.
+const KNOWN_BEFORE: u8 = 3;
 
 /// The moment of a number of seconds since 1970.
 pub(crate) fn moment(seconds: i64) -> Timestamp {
@@ -145,6 +150,55 @@ impl Scene<'_> {
             branches: vec![branch(0, home.to_string(), home_seen), branch(1, other.to_string(), other_seen)],
             original: None,
             benign: causes,
+            depth: Depth::Network,
+        }
+    }
+
+    /// Two networks that each keep a beat of their own.
+    pub(crate) fn two_beats(&self, two: &TwoBeats, began: (Timestamp, EventRef)) -> Claim {
+        let [home, other] = two.networks;
+        let [home_beat, other_beat] = two.periods.map(|period| span(i64::from(period)));
+        let says = format!(
+            "connections come from {home} every {home_beat} and from {other} every {other_beat}, each when they are due by \
+             their own beat, and between those of the other: {} pairs",
+            two.pairs
+        );
+        let branch = |id: u32, network: String, (first, last): (i64, i64)| Branch {
+            id,
+            first_seen: Some(moment(first)),
+            last_seen: Some(moment(last)),
+            networks: vec![network],
+            ..Branch::default()
+        };
+        let mut causes = vec![
+            benign(
+                "one device with two uplinks that it uses in turn",
+                "it would keep one beat over both; here each keeps its own, out of step",
+            ),
+            benign(
+                "a device that connects more often than before",
+                "the habitual network keeps its old beat",
+            ),
+            benign(
+                "two programs of one device, each with an uplink and a timer of its own",
+                "not rejected: but the identity was used at one beat in one network before",
+            ),
+        ];
+        if self.two_instances() == Kind::ConcurrentSession {
+            causes.extend(self.of_a_chip());
+        }
+        let [home_seen, other_seen] = two.seen;
+        Claim {
+            kind: self.two_instances(),
+            rules: vec!["network.beats"],
+            evidence: vec![evidence("beat.second", "network", two.decibans, says.clone())],
+            impossible: two.pairs >= CERTAIN_PAIRS,
+            confirm_after: 1,
+            began,
+            branches: vec![branch(0, home.to_string(), home_seen), branch(1, other.to_string(), other_seen)],
+            original: Some(Original { branch: 0, probability: probability(10.0) }),
+            benign: causes,
+            seen: format!("{says}. That is two devices' worth of connections."),
             depth: Depth::Network,
         }
     }
@@ -641,10 +695,16 @@ pub(crate) fn replay(counter: Option<u64>, first: i64, now: i64, progressed: boo
     }
 }
 
-/// A message came again, and the boot that it was copied from went on afterwards.
-pub(crate) fn replay_shown(first: i64, again: i64, now: i64, event: EventRef) -> Claim {
+/// A message came again, and the device went on with the reply to the first (`answered`), or the boot that it was copied
+/// from went on.
+pub(crate) fn replay_shown(first: i64, again: i64, now: i64, answered: bool, event: EventRef) -> Claim {
+    let how = if answered {
+        "the device went on with the reply to the first"
+    } else {
+        "the boot that it was copied from went on"
+    };
     let says = format!(
-        "a message of {} came again at {}, and the boot that it was copied from went on at {}",
+        "a message of {} came again at {}, and {how} at {}",
         moment(first),
         moment(again),
         moment(now)
@@ -664,18 +724,20 @@ pub(crate) fn replay_shown(first: i64, again: i64, now: i64, event: EventRef) ->
     }
 }
 
-/// The instance whose boot was known before the other appeared is the likely original; who holds a token says little,
-/// because the thief may use it first. Without boots only the habitual network is left.
+/// The instance whose boot was known before the other appeared is the likely original, the surer the more it had been
+/// seen by then; who holds a token says little, because the thief may use it first. Without boots only the habitual
+/// network is left.
 fn original(fork: &Fork, second: &branch::Branch, networks_apart: bool) -> Option<Original> {
-    if second.history < 2 || fork.proof == Proof::Reuse {
+    if second.history < KNOWN_BEFORE || fork.proof == Proof::Reuse {
         return None;
     }
     let first = if second.id == fork.older.id { &fork.younger } else { &fork.older };
-    let boot = match fork.proof {
+    let boot: f64 = match fork.proof {
         Proof::Boots { .. } => 17.0,
         Proof::Counter => 8.0,
         _ => 0.0,
     };
-    let decibans = boot + if networks_apart { 6.0 } else { 0.0 };
+    let known = boot.min(4.0 * f64::from(second.history));
+    let decibans = known + if networks_apart { 6.0 } else { 0.0 };
     (decibans > 0.0).then(|| Original { branch: u32::from(first.id), probability: probability(decibans) })
 }

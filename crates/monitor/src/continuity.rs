@@ -27,6 +27,22 @@ pub(crate) const NONE: u8 = u8::MAX;
 /// together, the oldest going first.
 pub(crate) type UsedTokens = Remembered<(u8, u8)>;
 
+/// Counts that a branch left out, from and to: they may come late. The largest gap of each branch.
+pub(crate) type LeftOut = Remembered<(u64, u64)>;
+
+/// What is remembered of all identities together.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pub(crate) tokens: UsedTokens,
+    pub(crate) left_out: LeftOut,
+}
+
+impl Past {
+    pub(crate) fn new(capacity: u32) -> Self {
+        Self { tokens: Remembered::new(capacity), left_out: Remembered::new(capacity) }
+    }
+}
+
 /// What a presented token is, seen from the chains that are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TokenView {
@@ -104,7 +120,8 @@ pub(crate) struct Continuity {
     uplinks_at: u32,
     /// Security version of the latest message, plus one; 0 while unknown.
     security: u32,
-    /// Seconds from one count to the next, smoothed; 0 while unknown.
+    /// Seconds from one count to the next, smoothed; 0 while unknown. Before there is a branch: from one connection to
+    /// the next.
     period: u16,
     /// How many branches there are.
     held: u8,
@@ -156,9 +173,26 @@ impl Continuity {
         self.branch(self.active)
     }
 
+    /// The token that was last issued to the active branch; 0 is none.
+    pub(crate) fn newest_token(&self) -> u32 {
+        self.active().map_or(0, |active| active.newest)
+    }
+
     /// Seconds from one count to the next, where known.
     pub(crate) fn period(&self) -> Option<i64> {
         (self.period != 0).then_some(i64::from(self.period))
+    }
+
+    /// Seconds from one connection to the next, for an identity of which nothing but connections is known.
+    pub(crate) fn connection_period(&self) -> Option<u16> {
+        self.branches().is_empty().then_some(self.period)
+    }
+
+    /// Notes it; without effect once more than connections is known.
+    pub(crate) fn note_connection_period(&mut self, period: u16) {
+        if self.branches().is_empty() {
+            self.period = period;
+        }
     }
 
     /// The network of the latest message, as a place in the identity's table.
@@ -179,23 +213,27 @@ impl Continuity {
     }
 
     /// Gives a message its place and says whether it shows two instances.
-    pub(crate) fn place(
-        &mut self,
-        limits: &Limits,
-        tokens: &mut UsedTokens,
-        serial: u32,
-        sample: &Sample,
-    ) -> Placed {
-        let view = self.token_view(tokens, serial, sample);
+    pub(crate) fn place(&mut self, limits: &Limits, past: &mut Past, serial: u32, sample: &Sample) -> Placed {
+        let view = self.token_view(past, serial, sample);
         let before = self.active;
         let late = self.active().is_some_and(|active| {
             (sample.time < active.last() && !goes_on(active, sample, view)) || active.overtook(sample)
         });
+        if self.comes_late(limits, past, serial, sample) {
+            return Placed { late: true, ..Placed::default() };
+        }
         let reference = self.active().copied();
         match self.choose(limits, sample, view, late) {
             Choice::Continue(id) => {
                 let known = self.branch(id).copied();
-                let fork = self.continued(limits, tokens, serial, sample, view, before, late, id);
+                // What was kept back over the beginning of the sequence that is now active does not return from there.
+                let kept_back = |(branch, active): (&Branch, &Branch)| {
+                    id != before
+                        && branch.made_at(sample) < active.first()
+                        && active.birth() == Birth::CounterBack
+                };
+                let late = late || known.as_ref().zip(reference.as_ref()).is_some_and(kept_back);
+                let fork = self.continued(limits, past, serial, sample, view, before, late, id);
                 if !late {
                     self.note_uplink(sample, before == id && fork.is_none());
                 }
@@ -204,13 +242,35 @@ impl Continuity {
             }
             Choice::Begin(birth) => {
                 let id = self.begin(sample, birth, view);
-                self.exchange_token(tokens, serial, sample, view, id);
+                self.exchange_token(past, serial, sample, view, id);
                 let fork = self.fork_at_birth(limits, sample, view, before, id);
                 self.active = id;
                 self.note_uplink(sample, false);
                 Placed { fork, branch: self.branch(id).copied(), began: true, reference, late }
             }
             Choice::Leave => Placed { late, ..Placed::default() },
+        }
+    }
+
+    /// Whether the message is one that a branch left out: its count was skipped, and as far as uptime tells it was made
+    /// before the latest one.
+    fn comes_late(&self, limits: &Limits, past: &Past, serial: u32, sample: &Sample) -> bool {
+        let Some(counter) = sample.counter else { return false };
+        self.branches().iter().any(|branch| {
+            let skipped = || past.left_out.find(gap_key(serial, branch.id));
+            branch.counter_last().is_some_and(|last| counter < last)
+                && branch.made_before(sample, limits)
+                && skipped().is_some_and(|(from, to)| (from..=to).contains(&counter))
+        })
+    }
+
+    fn note_gap(past: &mut Past, serial: u32, known: &Branch, counter: u64) {
+        let Some(last) = known.counter_last() else { return };
+        let (from, to) = (last.saturating_add(1), counter.saturating_sub(1));
+        let key = gap_key(serial, known.id);
+        let larger = |(first, end): (u64, u64)| to - from >= end.saturating_sub(first);
+        if from <= to && past.left_out.find(key).is_none_or(larger) {
+            past.left_out.insert(key, (from, to));
         }
     }
 
@@ -239,7 +299,7 @@ impl Continuity {
         }
     }
 
-    fn token_view(&self, tokens: &UsedTokens, serial: u32, sample: &Sample) -> TokenView {
+    fn token_view(&self, past: &Past, serial: u32, sample: &Sample) -> TokenView {
         if sample.token == 0 {
             return TokenView::Silent;
         }
@@ -249,7 +309,7 @@ impl Continuity {
         if let Some(branch) = self.branches().iter().find(|branch| branch.previous == sample.token) {
             return TokenView::Previous(branch.id);
         }
-        match tokens.find(token_key(serial, sample.token)) {
+        match past.tokens.find(token_key(serial, sample.token)) {
             Some((branch, generation)) => {
                 let now = self.branch(branch).map(|branch| branch.generation);
                 let generations = now
@@ -262,7 +322,12 @@ impl Continuity {
     }
 
     fn choose(&self, limits: &Limits, sample: &Sample, view: TokenView, late: bool) -> Choice {
-        let boot = |branch: &Branch| branch.boot(sample, limits, branch.id == self.active);
+        // What has only named its boot so far does not end the one that heartbeats come from.
+        let named_only = self.active().is_some_and(|active| active.epoch().is_none());
+        let boot = |branch: &Branch| {
+            let numbered = branch.boot_number().is_some() && branch.boot_number() == sample.boot_count;
+            branch.boot(sample, limits, branch.id == self.active || named_only && numbered)
+        };
         let wanted = if self.branches().iter().any(|branch| boot(branch) == Boot::Same) {
             Boot::Same
         } else {
@@ -358,7 +423,13 @@ impl Continuity {
                 before.end();
             }
         }
-        let new = Branch::start(id, sample, birth, history);
+        let mut new = Branch::start(id, sample, birth, history);
+        if let (Birth::CounterBack, Some(before)) = (birth, self.active()) {
+            new.inherit_boot(before);
+        }
+        if self.held == 0 {
+            self.period = 0;
+        }
         if usize::from(self.held) < BRANCHES {
             self.held += 1;
         } else {
@@ -375,14 +446,7 @@ impl Continuity {
     }
 
     /// The branch's chain takes one step.
-    fn exchange_token(
-        &mut self,
-        tokens: &mut UsedTokens,
-        serial: u32,
-        sample: &Sample,
-        view: TokenView,
-        id: u8,
-    ) {
+    fn exchange_token(&mut self, past: &mut Past, serial: u32, sample: &Sample, view: TokenView, id: u8) {
         if sample.token == 0 || sample.issued == 0 {
             let newest = if sample.token == 0 { sample.issued } else { sample.token };
             if let Some(branch) = self.branch_mut(id).filter(|_| newest != 0) {
@@ -407,7 +471,7 @@ impl Continuity {
             std::mem::replace(&mut branch.previous, sample.token)
         };
         if retired != 0 {
-            tokens.insert(token_key(serial, retired), (id, generation));
+            past.tokens.insert(token_key(serial, retired), (id, generation));
         }
     }
 
@@ -415,7 +479,7 @@ impl Continuity {
     fn continued(
         &mut self,
         limits: &Limits,
-        tokens: &mut UsedTokens,
+        past: &mut Past,
         serial: u32,
         sample: &Sample,
         view: TokenView,
@@ -433,8 +497,11 @@ impl Continuity {
         if let Some(branch) = self.branch_mut(id) {
             branch.advance(sample, limits);
         }
+        if let (Count::Ahead(2..), Some(counter)) = (count, sample.counter) {
+            Self::note_gap(past, serial, &known, counter);
+        }
         if !late {
-            self.exchange_token(tokens, serial, sample, view, id);
+            self.exchange_token(past, serial, sample, view, id);
             self.active = id;
             if let (None, Count::Ahead(gap)) = (resumed, count) {
                 let step = elapsed.max(0) / i64::try_from(gap).unwrap_or(i64::MAX).max(1);
@@ -459,7 +526,8 @@ impl Continuity {
             return None;
         }
         // Messages of one source come in its order, also within one second.
-        let after = sample.time > other.first() || one_clock && sample.time == other.first();
+        let made = if sample.uptime.is_some() { ours.made() } else { sample.time };
+        let after = made > other.first() || one_clock && made == other.first();
         let in_order = !late && fresh && after && !(bare && ours.epoch().is_some());
         let renumbered =
             differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id());
@@ -621,6 +689,10 @@ enum Choice {
     Begin(Birth),
     /// It is late and belongs to a branch that is forgotten.
     Leave,
+}
+
+fn gap_key(serial: u32, branch: u8) -> u64 {
+    u64::from(serial) << 8 | u64::from(branch)
 }
 
 fn token_key(serial: u32, token: u32) -> u64 {

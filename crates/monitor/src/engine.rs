@@ -3,6 +3,7 @@
 use touchmark_identity::event::{Event, EventBody, IdentityRef, RawDigest};
 use touchmark_identity::finding::Finding;
 
+use crate::continuity::Past;
 use crate::inventory::Inventory;
 use crate::observation::{Item, Names, Observation, Seen, TextCache, Texts};
 use crate::remember::Remembered;
@@ -56,9 +57,10 @@ impl Engine {
                 limits: Limits::from(settings),
                 words: Words::new(texts),
                 messages: Remembered::new(remembered),
-                tokens: Remembered::new(remembered),
+                past: Past::new(remembered),
                 sessions: Remembered::new(remembered),
                 births: Remembered::new(remembered),
+                rhythms: Remembered::new(remembered),
                 cases: hashbrown::HashMap::new(),
             },
         }

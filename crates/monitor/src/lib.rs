@@ -55,6 +55,7 @@ mod partition;
 mod pipeline;
 mod remember;
 mod report;
+mod rhythm;
 mod route;
 mod settings;
 mod snapshot;

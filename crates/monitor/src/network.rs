@@ -40,7 +40,7 @@ impl Network {
 
     /// Whether a difference between the two says anything: a device with IPv4 and IPv6 uses both from one place, and a
     /// look-up that fails now and then gives a system number or not.
-    fn comparable(self, other: Self) -> bool {
+    pub(crate) fn comparable(self, other: Self) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
     }
 

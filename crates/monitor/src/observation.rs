@@ -294,18 +294,12 @@ fn hash32(text: &[u8]) -> u32 {
     TextHash::of(text).short()
 }
 
-/// What a heartbeat says of the device, apart from who brought it and when.
-#[derive(Debug, Clone, Copy, Default)]
+/// What makes a message the one it is. Two that agree in it are one message that came again, or other content under a
+/// counter that was used: what a device counts, times and proves it does not say twice.
 struct Said {
     counter: Option<u64>,
     uptime_ms: Option<u64>,
     boot_count: Option<u64>,
-    security_version: Option<u64>,
-    bytes: Option<u64>,
-    /// Microseconds since 1970.
-    device_time: Option<i64>,
-    firmware: TextHash,
-    device_type: TextHash,
     token: TextHash,
     /// Of the quote's JSON text without spaces, members in alphabetic order.
     quote: TextHash,
@@ -314,20 +308,12 @@ struct Said {
 impl Said {
     /// The hash of it all, never 0.
     fn hash(&self) -> u64 {
-        let numbers = [
-            self.counter,
-            self.uptime_ms,
-            self.boot_count,
-            self.security_version,
-            self.bytes,
-            self.device_time.map(i64::cast_unsigned),
-        ];
+        let numbers = [self.counter, self.uptime_ms, self.boot_count];
         let present = numbers.iter().fold(0u64, |bits, number| bits << 1 | u64::from(number.is_some()));
-        let [a, b, c, d, e, f] = numbers.map(Option::unwrap_or_default);
-        let [g, h, i, j] = [self.firmware, self.device_type, self.token, self.quote].map(|text| text.0);
-        let mut bytes = [0; 11 * 8];
+        let [a, b, c] = numbers.map(Option::unwrap_or_default);
+        let mut bytes = [0; 6 * 8];
         let (words, _) = bytes.as_chunks_mut::<8>();
-        for (to, word) in words.iter_mut().zip([present, a, b, c, d, e, f, g, h, i, j]) {
+        for (to, word) in words.iter_mut().zip([present, a, b, c, self.token.0, self.quote.0]) {
             *to = word.to_le_bytes();
         }
         hash64(&bytes)
@@ -438,11 +424,6 @@ impl Observation {
             counter: body.counter,
             uptime_ms: body.uptime_ms,
             boot_count: body.boot_count,
-            security_version: body.security_version,
-            bytes: body.bytes,
-            device_time: body.device_time.map(|at| at.micros()),
-            firmware: self.firmware,
-            device_type: self.device_type,
             token: hash_of(body.token.as_deref()),
             quote: hash_of(quote.as_deref()),
         };

@@ -1,6 +1,6 @@
 //! The whole state as bytes, and back.
 //!
-//! Format `TMS1`: the magic, then sections in a fixed order, each with its length (8 bytes, little-endian) and a 64-bit
+//! Format `TMS2`: the magic, then sections in a fixed order, each with its length (8 bytes, little-endian) and a 64-bit
 //! hash of its content in front; an empty section with the hash of the magic ends it. The first section is JSON; bulk is
 //! binary: records as they lie in memory, numbers little-endian, texts behind their length in 4 bytes. Equal states give
 //! equal bytes. A snapshot is read by the version that wrote it, on a little-endian machine, with the settings that it
@@ -21,11 +21,12 @@ use crate::observation::{Item, SmallId, Texts, hash64};
 use crate::partition::Held;
 use crate::pipeline::Monitor;
 use crate::remember::Remembered;
+use crate::rhythm::Rhythm;
 use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
 use crate::track::{Born, Case, Session, TRACK_BYTES, Track};
 
-const MAGIC: [u8; 4] = *b"TMS1";
+const MAGIC: [u8; 4] = *b"TMS2";
 /// The longest section that is read: 1 GiB. A partition of a million identities takes less.
 const SECTION_MAX: u64 = 1 << 30;
 
@@ -255,7 +256,7 @@ impl Monitor {
         let mut magic = [0; 4];
         from.read_exact(&mut magic).map_err(SnapshotError::Read)?;
         if magic != MAGIC {
-            return Err(damaged("it does not begin with TMS1"));
+            return Err(damaged("it does not begin with TMS2"));
         }
         let bytes = section(from)?;
         let head: Head = Rest(&bytes).json()?;
@@ -340,7 +341,13 @@ fn engine_out(engine: &Engine, out: &mut Section) -> io::Result<()> {
     let shared = &engine.shared;
     out.table(&engine.events, |_, ()| ());
     out.table(&shared.messages, |out, at| out.number(at.cast_unsigned()));
-    out.table(&shared.tokens, |out, (branch, generation)| out.0.extend_from_slice(&[branch, generation]));
+    out.table(&shared.past.tokens, |out, (branch, generation)| {
+        out.0.extend_from_slice(&[branch, generation])
+    });
+    out.table(&shared.past.left_out, |out, (from, to)| {
+        out.number(from);
+        out.number(to);
+    });
     out.table(&shared.sessions, |out, session| {
         let (network, opened) = session.parts();
         out.number(network);
@@ -352,6 +359,7 @@ fn engine_out(engine: &Engine, out: &mut Section) -> io::Result<()> {
         out.bytes(born.event_id.as_str().unwrap_or_default().as_bytes());
         out.number(born.at.cast_unsigned());
     });
+    out.table(&shared.rhythms, |out, rhythm| out.0.extend_from_slice(rhythm.as_bytes()));
     let mut cases: Vec<(&u32, &Case)> = shared.cases.iter().collect();
     cases.sort_unstable_by_key(|(serial, _)| **serial);
     out.count(cases.len());
@@ -395,8 +403,9 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
     engine.events = from.table(capacity, |_| Ok(()))?;
     let shared = &mut engine.shared;
     shared.messages = from.table(capacity, |from| from.number().map(u64::cast_signed))?;
-    shared.tokens =
+    shared.past.tokens =
         from.table(capacity, |from| from.array().map(|[branch, generation]| (branch, generation)))?;
+    shared.past.left_out = from.table(capacity, |from| Ok((from.number()?, from.number()?)))?;
     shared.sessions = from.table(capacity, |from| {
         let (network, opened) = (from.number()?, from.short()?);
         Session::of_parts(network, opened).ok_or_else(|| damaged("a connection has no network"))
@@ -405,6 +414,10 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
         let (digest, source) = (from.array()?, from.number()?);
         let event_id = SmallId::of(from.bytes()?);
         Ok(Born { digest, source, event_id, at: from.number()?.cast_signed() })
+    })?;
+    shared.rhythms = from.table(capacity, |from| {
+        Rhythm::read_from_bytes(&from.array::<{ size_of::<Rhythm>() }>()?)
+            .map_err(|_| damaged("a record of beats has another size"))
     })?;
     for _ in 0..from.number()? {
         let serial = from.short()?;

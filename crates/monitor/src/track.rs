@@ -11,12 +11,13 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::branch::{Birth, Branch, Sample};
 use crate::claims::{self, Scene, bounded, evidence};
-use crate::continuity::{Continuity, Placed, UsedTokens};
+use crate::continuity::{Continuity, Past, Placed};
 use crate::inventory::Slot;
 use crate::network::{Network, Networks};
 use crate::observation::{Kind, Place, Seen, SmallId, TextHash};
 use crate::remember::Remembered;
 use crate::report::{Claim, Open};
+use crate::rhythm::{Beat, Rhythm};
 use crate::settings::Limits;
 use crate::version;
 use crate::words::Words;
@@ -68,16 +69,19 @@ pub(crate) struct Track {
     places: u8,
     /// Low four bits: such connections in turn; high: uses in turn from too far away.
     counts: u8,
-    /// For later use; 0.
-    spare: u8,
+    /// Connections in turn that came when they were due, in one network.
+    kept: u8,
 }
 
-/// A message that came again without a token; whether it was a replay shows when the old boot goes on.
+/// A message that came again; whether it was a replay shows in how the device goes on.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Echo {
     time: i64,
     source: u16,
-    epoch: i64,
+    /// The boot that it would be of, where only uptime makes it unique.
+    epoch: Option<i64>,
+    /// The token that was issued in reply to the first; 0 is none.
+    reply: u32,
     first: i64,
     event: EventRef,
 }
@@ -123,9 +127,11 @@ pub(crate) struct Shared {
     pub(crate) words: Words,
     /// Messages of devices, and when each was first taken.
     pub(crate) messages: Remembered<i64>,
-    pub(crate) tokens: UsedTokens,
+    pub(crate) past: Past,
     pub(crate) sessions: Remembered<Session>,
     pub(crate) births: Remembered<Born>,
+    /// Identities that two networks use in turn, of which nothing but connections is known.
+    pub(crate) rhythms: Remembered<Rhythm>,
     pub(crate) cases: HashMap<u32, Case>,
 }
 
@@ -173,7 +179,7 @@ impl Track {
             flags: 0,
             places: NOWHERE << 4 | NOWHERE,
             counts: 0,
-            spare: 0,
+            kept: 0,
         }
     }
 
@@ -279,6 +285,7 @@ impl Track {
             self.visited(shared, slot, place, connected, seen, out);
             self.located(shared, slot, seen, out);
             if connected {
+                self.kept_time(shared, slot, place, seen, out);
                 self.connected(shared, slot, place, seen, out);
             }
         }
@@ -369,16 +376,21 @@ impl Track {
         if progressed && unique {
             let claim = claims::replay(seen.counter, first, sample.time, true, event_ref(shared, seen));
             self.report(shared, slot, claim, seen, out);
-        } else if progressed {
-            if let Some(epoch) = sample.epoch() {
+        } else {
+            let reply = if unique { self.continuity.newest_token() } else { 0 };
+            let epoch = sample.epoch().filter(|_| progressed);
+            if epoch.is_some() || reply != 0 {
                 let event = event_ref(shared, seen);
-                let echo = Echo { time: sample.time, source: sample.source, epoch, first, event };
+                let (time, source) = (sample.time, sample.source);
+                let echo = Echo { time, source, epoch, reply, first, event };
                 shared.cases.entry(slot.serial).or_default().echo = Some(echo);
                 self.flags |= flag::CASE;
             }
-        } else if age > shared.limits.boot_tolerance && seen.uptime_ms.is_some() && unique {
-            let claim = claims::replay(seen.counter, first, sample.time, false, event_ref(shared, seen));
-            self.report(shared, slot, claim, seen, out);
+            let old = age > shared.limits.boot_tolerance;
+            if !progressed && old && seen.uptime_ms.is_some() && unique {
+                let claim = claims::replay(seen.counter, first, sample.time, false, event_ref(shared, seen));
+                self.report(shared, slot, claim, seen, out);
+            }
         }
         true
     }
@@ -392,7 +404,7 @@ impl Track {
         out: &mut Vec<Finding>,
     ) {
         let placed = if sample.places() {
-            self.continuity.place(&shared.limits, &mut shared.tokens, slot.serial, sample)
+            self.continuity.place(&shared.limits, &mut shared.past, slot.serial, sample)
         } else {
             Placed::default()
         };
@@ -440,7 +452,8 @@ impl Track {
     }
 
     /// A message that came again was a replay if the boot that it was copied from goes on afterwards; a device that has
-    /// booted may by chance say the same again.
+    /// booted may by chance say the same again. It was one as well if the device goes on with the reply to the first: who
+    /// has that reply does not ask again.
     fn settle_echo(
         &mut self,
         shared: &mut Shared,
@@ -453,14 +466,23 @@ impl Track {
         let Some(case) = shared.cases.get_mut(&slot.serial) else { return };
         let Some(echo) = &case.echo else { return };
         let Some(branch) = placed.branch else { return };
-        let Some(epoch) = branch.epoch() else { return };
-        // Only one clock can tell an older boot from a later one.
-        if sample.time < echo.time || branch.source() != Some(echo.source) {
+        if sample.time < echo.time {
+            return;
+        }
+        let answered = echo.reply != 0 && sample.token == echo.reply;
+        let booted = match (echo.epoch, branch.epoch()) {
+            // Only one clock can tell an older boot from a later one.
+            (Some(then), Some(now)) if branch.source() == Some(echo.source) => {
+                Some(then - now > shared.limits.boot_tolerance)
+            }
+            _ => None,
+        };
+        if !answered && booted.is_none() && sample.token == 0 {
             return;
         }
         let Some(echo) = case.echo.take() else { return };
-        if echo.epoch - epoch > shared.limits.boot_tolerance {
-            let claim = claims::replay_shown(echo.first, echo.time, sample.time, echo.event);
+        if answered || booted == Some(true) {
+            let claim = claims::replay_shown(echo.first, echo.time, sample.time, answered, echo.event);
             self.report(shared, slot, claim, seen, out);
         }
     }
@@ -530,6 +552,44 @@ impl Track {
         let beats = self.continuity.active().is_some();
         let claim = self.scene(shared, slot).alternation(&alternation, unbroken, beats, began);
         self.report(shared, slot, claim, seen, out);
+    }
+
+    /// Whether connections of an identity, of which nothing else is known, keep one beat or two.
+    fn kept_time(
+        &mut self,
+        shared: &mut Shared,
+        slot: &Slot,
+        place: u8,
+        seen: &Seen<'_>,
+        out: &mut Vec<Finding>,
+    ) {
+        let Some(period) = self.continuity.connection_period() else { return };
+        let (now, last) = (seconds(seen.time), i64::from(self.networks.connected));
+        let newest = self.places & 15;
+        if last == 0 || now < last || newest == NOWHERE {
+            return;
+        }
+        let mut beat = Beat { period, kept: self.kept };
+        let key = u64::from(slot.serial);
+        let known = shared.rhythms.find(key);
+        let Some(mut rhythm) = known.or_else(|| {
+            let networks = (self.networks.at(newest)?, self.networks.at(place)?);
+            (newest != place).then(|| Rhythm::begin(beat, networks.0, last, networks.1, now)).flatten()
+        }) else {
+            if newest == place {
+                beat.note(now - last);
+                self.kept = beat.kept;
+                self.continuity.note_connection_period(beat.period);
+            }
+            return;
+        };
+        let two = self.networks.at(place).filter(|_| known.is_some()).and_then(|net| rhythm.note(net, now));
+        shared.rhythms.insert(key, rhythm);
+        if let Some(two) = two {
+            let began = self.began(shared, slot, true, place, seen);
+            let claim = self.scene(shared, slot).two_beats(&two, began);
+            self.report(shared, slot, claim, seen, out);
+        }
     }
 
     /// A connection was opened.

@@ -320,14 +320,15 @@ fn a_retired_device_has_its_findings_closed() {
 fn a_network_suspicion_grows_into_a_confirmed_clone_under_one_id() {
     let mut story = Story::new();
     story.beat(0, 1, 9 * HOUR, ",\"boot_count\":3");
-    story.beat(15 * MINUTE, 2, 9 * HOUR + 15 * MINUTE, ",\"boot_count\":3");
+    story.beat(8 * MINUTE, 2, 9 * HOUR + 8 * MINUTE, ",\"boot_count\":3");
+    story.beat(15 * MINUTE, 3, 9 * HOUR + 15 * MINUTE, ",\"boot_count\":3");
     // Four returns, because heartbeats that are unbroken so far speak against it.
     for (minute, network) in [(16, 1), (17, 2), (18, 1), (19, 2), (20, 1), (24, 2)] {
         story.connect(minute * MINUTE, network);
     }
     assert_eq!(story.kinds(), [(Kind::Clone, Certainty::Suspect)]);
-    story.beat(25 * MINUTE, 2, 20_000, ",\"boot_count\":4");
-    story.beat(30 * MINUTE, 3, 9 * HOUR + 30 * MINUTE, ",\"boot_count\":3");
+    story.beat(25 * MINUTE, 3, 20_000, ",\"boot_count\":4");
+    story.beat(30 * MINUTE, 4, 9 * HOUR + 30 * MINUTE, ",\"boot_count\":3");
     assert_eq!(story.kinds()[1], (Kind::Clone, Certainty::Confirmed));
     let last = &story.findings[1];
     assert_eq!(last.id, story.findings[0].id);
@@ -371,4 +372,118 @@ fn registry_lines_of_the_file_hold_from_the_beginning() {
     assert_eq!((summary.lines, summary.findings), (2, 1));
     assert_eq!(Finding::from_line(&out).unwrap().kind, Kind::Downgrade);
     assert_eq!(run().1, out);
+}
+
+#[test]
+fn two_beats_in_two_networks_are_two_devices() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, FLASH);
+    for hour in 0..12 {
+        story.connect(hour * HOUR + hour % 3 * 30_000, 1);
+    }
+    for hour in 12..20 {
+        story.connect(hour * HOUR + hour % 3 * 30_000, 1);
+        story.connect(hour * HOUR + 23 * MINUTE + hour % 4 * 20_000, 2);
+    }
+    assert_eq!(story.kinds().last(), Some(&(Kind::Clone, Certainty::Confirmed)));
+    let last = story.findings.last().unwrap();
+    assert_eq!(last.rules, ["network.beats"]);
+    assert_eq!(last.original.unwrap().branch, 0);
+    assert_eq!(last.branches[0].networks, ["AS1"]);
+}
+
+#[test]
+fn one_beat_over_two_uplinks_is_one_device() {
+    let mut story = Story::new();
+    for hour in 0..60 {
+        let network = if hour > 20 && hour * hour % 5 < 2 { 2 } else { 1 };
+        story.connect(hour * HOUR + hour % 3 * 30_000, network);
+    }
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn counts_that_were_left_out_and_come_late_return_from_nowhere() {
+    let mut story = Story::new();
+    let period = 5 * MINUTE;
+    let beat = |story: &mut Story, at: i64, count: i64| {
+        let uptime = 9 * HOUR + count * period;
+        story.beat(at, u64::try_from(count).unwrap(), uptime, ",\"boot_count\":3");
+    };
+    (0..10).for_each(|n| beat(&mut story, n * period, n));
+    // Ten are kept in a first memory, the next in a second one, which is sent first.
+    (20..40).for_each(|n| beat(&mut story, n.max(22) * period, n));
+    (10..20).for_each(|n| beat(&mut story, 39 * period + 1_000 + n, n));
+    (40..50).for_each(|n| beat(&mut story, n * period, n));
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn a_message_that_was_kept_back_over_a_reset_of_the_counter_is_no_return() {
+    let mut story = Story::new();
+    let beat = |story: &mut Story, at: i64, count: u64, made: i64| {
+        story.beat(at * MINUTE, count, 9 * HOUR + made * MINUTE, ",\"boot_count\":3");
+    };
+    (0..10).for_each(|n| beat(&mut story, n * 5, 100 + n.unsigned_abs(), n * 5));
+    beat(&mut story, 55, 1, 55);
+    beat(&mut story, 59, 110, 50);
+    (2..9).for_each(|n| beat(&mut story, 50 + n * 5, n.unsigned_abs(), 50 + n * 5));
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn a_backlog_behind_the_name_of_a_new_boot_is_of_the_old_boot() {
+    let mut story = Story::new();
+    let named = |story: &mut Story, at: i64, boot: &str| {
+        let peer = "\"peer\":{\"ip\":\"192.0.2.7\",\"asn\":1}";
+        let fields = format!("\"session\":\"s{at}\",{peer},\"boot_id\":\"{boot}\"");
+        story.say(at, "authentication", METER, &fields);
+    };
+    named(&mut story, 0, "old");
+    (0..8).for_each(|n| {
+        story.beat(
+            n * 15 * MINUTE,
+            50 + n.unsigned_abs(),
+            40 * HOUR + n * 15 * MINUTE,
+            ",\"boot_count\":395",
+        );
+    });
+    let back = 180 * MINUTE;
+    named(&mut story, back, "old");
+    named(&mut story, back + 1, "new");
+    for n in 8..11 {
+        story.beat(back + n, 50 + n.unsigned_abs(), 40 * HOUR + n * 15 * MINUTE, ",\"boot_count\":395");
+    }
+    story.beat(back + 20, 61, 20_000, ",\"boot_count\":396");
+    (1..5).for_each(|n| {
+        let at = n * 15 * MINUTE;
+        story.beat(back + at, 61 + n.unsigned_abs(), 20_000 + at, ",\"boot_count\":396");
+    });
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn who_has_the_reply_does_not_ask_again() {
+    let mut story = Story::new();
+    let beat = |story: &mut Story, at: i64, count: i64, token: i64, issued: i64| {
+        let rest = format!(",\"token\":\"t{token}\",\"token_issued\":\"t{issued}\"");
+        story.beat(at, count.unsigned_abs(), count * 15 * MINUTE, &rest);
+    };
+    (1..5).for_each(|n| beat(&mut story, n * 15 * MINUTE, n, n - 1, n));
+    // Recorded and sent again ten minutes later, with other content that nobody signed; the device has its reply.
+    story.beat(
+        70 * MINUTE,
+        4,
+        60 * MINUTE,
+        ",\"firmware\":\"9.9\",\"token\":\"t3\",\"token_issued\":\"t77\"",
+    );
+    beat(&mut story, 75 * MINUTE, 5, 4, 5);
+    assert_eq!(story.kinds(), [(Kind::Replay, Certainty::Confirmed)]);
+
+    let mut story = Story::new();
+    (1..5).for_each(|n| beat(&mut story, n * 15 * MINUTE, n, n - 1, n));
+    // The reply was lost: the device asks again and goes on with the second one.
+    beat(&mut story, 70 * MINUTE, 4, 3, 77);
+    beat(&mut story, 75 * MINUTE, 5, 77, 5);
+    assert_eq!(story.kinds(), []);
 }

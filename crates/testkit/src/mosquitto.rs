@@ -52,7 +52,7 @@ impl Mosquitto {
         let port = free_port();
         let log = folder.join(format!("mosquitto-{port}.log"));
         let configuration = format!(
-            "user root\nlog_dest file {}\nlistener {port} 127.0.0.1\nallow_anonymous true\n\
+            "user root\nlog_dest file {}\nlog_type all\nlistener {port} 127.0.0.1\nallow_anonymous true\n\
              max_queued_messages 0\n",
             log.display()
         );

@@ -58,11 +58,6 @@ impl Observation {
                 counter: record.counter,
                 uptime_ms: record.uptime_ms,
                 boot_count: record.boot_count,
-                security_version: record.security_version,
-                bytes: record.bytes,
-                device_time: record.device_time,
-                firmware: seen.firmware,
-                device_type: seen.device_type,
                 token,
                 quote: hash_of(quote.as_deref()),
             };

@@ -308,10 +308,9 @@ impl<'a> Fields<'a> {
         };
         let time = micros(self.time?)?;
         let received = self.received.map_or(Some(None), |text| micros(text).map(Some))?;
-        let device_time = match kind {
-            Kind::Heartbeat => self.device_time.map_or(Some(None), |text| micros(text).map(Some))?,
-            _ => None,
-        };
+        if let (Kind::Heartbeat, Some(text)) = (kind, self.device_time) {
+            micros(text)?;
+        }
         if kind != Kind::Heartbeat && self.session.is_none() {
             return None;
         }
@@ -353,11 +352,6 @@ impl<'a> Fields<'a> {
             counter: self.counter,
             uptime_ms: self.uptime_ms,
             boot_count: self.boot_count,
-            security_version: self.security_version,
-            bytes: self.bytes,
-            device_time,
-            firmware: seen.firmware,
-            device_type: seen.device_type,
             token,
             quote: self.quote,
         };

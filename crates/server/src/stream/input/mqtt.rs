@@ -17,8 +17,8 @@ use crate::http::serve::Stop;
 const PAUSE: Duration = Duration::from_secs(1);
 /// No message is larger than this, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
-/// Messages that the broker may send before the first is acknowledged.
-const AHEAD: u16 = 64;
+/// Acknowledgements that may wait for the connection: a broker that has queued messages sends many at once.
+const ACKNOWLEDGEMENTS: usize = 1 << 16;
 
 /// What an input needs to know of its broker.
 #[derive(Debug, Clone)]
@@ -41,9 +41,8 @@ pub async fn follow(intake: Intake, broker: Broker, mut stop: Stop) {
         .set_clean_session(false)
         .set_manual_acks(true)
         .set_keep_alive(Duration::from_secs(30))
-        .set_inflight(AHEAD)
         .set_max_packet_size(MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES);
-    let (client, mut events) = AsyncClient::new(options, usize::from(AHEAD));
+    let (client, mut events) = AsyncClient::new(options, ACKNOWLEDGEMENTS);
     loop {
         let event = tokio::select! {
             event = events.poll() => event,
@@ -64,14 +63,17 @@ pub async fn follow(intake: Intake, broker: Broker, mut stop: Stop) {
                 }
             }
             Ok(Event::Incoming(Incoming::Publish(message))) => {
-                match intake.take_async([&message.payload[..], b"\n"].concat()).await {
-                    Ok(()) => client.try_ack(&message).map_err(|error| error.to_string()),
-                    Err(error) => {
-                        // Without an acknowledgement, the broker sends it again on the next connection.
-                        events.clean();
-                        Err(ServerError::chain(&error))
-                    }
+                let taken = intake.take_async([&message.payload[..], b"\n"].concat()).await;
+                let done = taken.map_err(|error| ServerError::chain(&error)).and_then(|()| {
+                    client
+                        .try_ack(&message)
+                        .map_err(|error| format!("a message cannot be acknowledged: {error}"))
+                });
+                if done.is_err() {
+                    // Without an acknowledgement, the broker sends it again on the next connection.
+                    events.clean();
                 }
+                done
             }
             Ok(_) => Ok(()),
             Err(error) => Err(format!("the broker {}:{} cannot be used: {error}", broker.host, broker.port)),
