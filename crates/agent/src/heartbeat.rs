@@ -8,6 +8,7 @@
 //!   it answered with may be lost.
 
 use serde::{Deserialize, Serialize};
+use touchmark_identity::challenge::NONCE_BYTES;
 use touchmark_identity::ids::DeviceType;
 use touchmark_identity::timestamp::Timestamp;
 
@@ -73,6 +74,18 @@ pub struct Ack {
     schema: String,
     token: String,
     received: Timestamp,
+    #[serde(default)]
+    challenge: Option<Challenge>,
+}
+
+/// A challenge that comes with an answer to a heartbeat: the server wants to see that the key is here, now.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Challenge {
+    /// What to sign.
+    #[serde(with = "hex::serde")]
+    pub nonce: [u8; NONCE_BYTES],
+    /// Whether evidence is asked for, where the key store can give it.
+    pub evidence: bool,
 }
 
 impl Ack {
@@ -86,7 +99,7 @@ impl Ack {
         if digits == 0 || digits > MAX_TOKEN_DIGITS || !self.token.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(format!("the token is not 1 to {MAX_TOKEN_DIGITS} hex digits"));
         }
-        Ok(CheckedAck { token: Private::new(self.token), received: self.received })
+        Ok(CheckedAck { token: Private::new(self.token), received: self.received, challenge: self.challenge })
     }
 }
 
@@ -95,6 +108,7 @@ impl Ack {
 pub struct CheckedAck {
     token: Private,
     received: Timestamp,
+    challenge: Option<Challenge>,
 }
 
 impl CheckedAck {
@@ -102,6 +116,12 @@ impl CheckedAck {
     #[must_use]
     pub fn received(&self) -> Timestamp {
         self.received
+    }
+
+    /// The challenge that came with it.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&Challenge> {
+        self.challenge.as_ref()
     }
 }
 

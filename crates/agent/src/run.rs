@@ -19,9 +19,11 @@ use crate::device::{Device, Record};
 use crate::enrol::accepted;
 use crate::error::AgentError;
 use crate::firmware::{self, OfferRefusal, OfferResult, Version};
-use crate::heartbeat::{Ack, CheckedAck, Reading, State, back_off_ms};
-use crate::http::Client;
+use crate::heartbeat::{Ack, Challenge, CheckedAck, Reading, State, back_off_ms};
+use crate::http::{Client, Response};
 use crate::tls::{self, DeviceIdentity};
+
+mod challenge;
 
 const HEARTBEAT: &str = "/v1/heartbeat";
 
@@ -63,6 +65,17 @@ pub enum AgentEvent {
         error: String,
         /// Milliseconds until it is repeated.
         retry_in_ms: u64,
+    },
+    /// A challenge was answered, or could not be.
+    Challenged {
+        /// Whether evidence was asked for.
+        evidence_asked: bool,
+        /// Whether it was sent.
+        evidence_sent: bool,
+        /// What the server made of the answer; absent when none came.
+        verdict: Option<String>,
+        /// What the server says of it, or why it was not answered.
+        says: String,
     },
     /// A firmware offer was decided.
     Offer {
@@ -120,6 +133,7 @@ pub async fn run_device(
             () = &mut shutdown => break,
             answer = agent.send() => answer,
         };
+        let (answer, challenge) = answer;
         let wait_ms = match answer {
             Ok(ack) => {
                 let received = ack.received();
@@ -141,6 +155,14 @@ pub async fn run_device(
             }
             Err(error) => return Err(error),
         };
+        if let Some(challenge) = challenge {
+            let answered = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                answered = challenge::answer(config, device, &agent.client, &challenge) => answered,
+            };
+            on_event(answered);
+        }
         if config.max_heartbeats.is_some_and(|most| acknowledged >= most) {
             break;
         }
@@ -251,15 +273,29 @@ impl Agent {
         self.change(device, |state| state.prepare(&reading))
     }
 
-    async fn send(&self) -> Result<CheckedAck, AgentError> {
-        let what = "heartbeat";
+    /// Sends what waits. A challenge comes with the acknowledgement, or with the refusal of an instance that lost its
+    /// rights and may win them back.
+    async fn send(&self) -> (Result<CheckedAck, AgentError>, Option<Challenge>) {
+        match self.exchange().await {
+            Err(error) => (Err(error), None),
+            Ok(answer) => {
+                let what = "heartbeat";
+                let ack = accepted::<Ack>(&self.client, what, &answer).and_then(|ack| {
+                    let address = self.client.address();
+                    ack.checked().map_err(|detail| AgentError::Protocol { address, what, detail })
+                });
+                let challenge = match &ack {
+                    Ok(ack) => ack.challenge().cloned(),
+                    Err(_) => challenge::in_refusal(&answer),
+                };
+                (ack, challenge)
+            }
+        }
+    }
+
+    async fn exchange(&self) -> Result<Response, AgentError> {
         let body = self.state()?.pending().ok_or_else(unknown_state)?;
-        let answer = self.client.post_json(HEARTBEAT, None, body.as_bytes()).await?;
-        accepted::<Ack>(&self.client, what, &answer)?.checked().map_err(|detail| AgentError::Protocol {
-            address: self.client.address(),
-            what,
-            detail,
-        })
+        self.client.post_json(HEARTBEAT, None, body.as_bytes()).await
     }
 
     fn acknowledge(&mut self, device: &mut Device, ack: CheckedAck) -> Result<(), AgentError> {

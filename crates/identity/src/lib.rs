@@ -20,6 +20,7 @@
 
 pub mod apdu;
 pub mod assurance;
+pub mod challenge;
 pub mod event;
 pub mod evidence;
 pub mod finding;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use touchmark_authority::registry::{CertificateRecord, Device, DeviceStatus, KeyRecord};
+use touchmark_authority::registry::{CertificateRecord, Device, KeyRecord};
 use touchmark_authority::{Authority, AuthorityError};
 use touchmark_identity::event::{
     AntiRollbackFloor, AssuranceSummary, Event, EventBody, IdentityRef, MAX_ALIASES, Registry,
 };
-use touchmark_identity::finding::{Certainty, Finding};
 use touchmark_identity::ids::DeviceId;
 use touchmark_identity::key::{SpkiHash, sha256};
 use touchmark_identity::timestamp::Timestamp;
@@ -21,6 +20,7 @@ use crate::gate;
 use crate::geo::Places;
 use crate::keys::Custody;
 use crate::metrics::Metrics;
+use crate::respond::Responses;
 use crate::watch::Watch;
 
 /// The source name of events that the registry itself gives.
@@ -46,6 +46,8 @@ pub struct App {
     pub places: Places,
     /// What terminators are still owed.
     pub gate: gate::Owed,
+    /// What follows from findings.
+    pub responses: Responses,
     authority: Mutex<Authority>,
     watch: Mutex<Watch>,
 }
@@ -59,6 +61,7 @@ impl App {
         clock: Clock,
         custody: Custody,
         places: Places,
+        responses: Responses,
         authority: Authority,
         watch: Watch,
     ) -> Self {
@@ -70,6 +73,7 @@ impl App {
             custody,
             places,
             gate: gate::Owed::default(),
+            responses,
             authority: Mutex::new(authority),
             watch: Mutex::new(watch),
         }
@@ -123,9 +127,9 @@ impl App {
                 id = %finding.id, kind = %finding.kind, grade = %finding.grade,
                 device = finding.device.as_deref().unwrap_or("-"), "{}", finding.says
             );
-            if let Err(error) = self.respond(finding) {
-                tracing::error!(id = %finding.id, code = error.code(), "no response to the finding: {}", error.chain());
-            }
+        }
+        if !accepted.findings.is_empty() {
+            self.respond();
         }
         Ok(accepted.new)
     }
@@ -145,26 +149,6 @@ impl App {
         }
         for output in &self.config.output {
             self.metrics.outbox_waiting(&output.name, watch.log().waiting(&output.name)?);
-        }
-        Ok(())
-    }
-
-    /// Quarantine on a confirmed finding, where the operator turned that on.
-    fn respond(&self, finding: &Finding) -> Result<(), ServerError> {
-        let wanted = self.config.response.quarantine_on_confirmed.contains(&finding.kind)
-            && finding.grade == Certainty::Confirmed
-            && finding.closed.is_none();
-        let (true, Some(name)) = (wanted, &finding.device) else { return Ok(()) };
-        if self.watch().triage().holds_back(finding, self.now()) {
-            tracing::warn!(id = %finding.id, "no response: a person has decided about this finding");
-            return Ok(());
-        }
-        let device = DeviceId::new(name).map_err(|e| ServerError::BadBody { detail: e.to_string() })?;
-        let status = self.authority().known(&device)?.status;
-        if status == DeviceStatus::Enrolled {
-            let reason = format!("finding {} ({})", finding.id, finding.kind);
-            self.authority().quarantine(&device, &reason, self.now())?;
-            self.after_change(&device)?;
         }
         Ok(())
     }

@@ -123,8 +123,13 @@ pub struct Attestation {
 #[serde(deny_unknown_fields, default)]
 pub struct Response {
     /// Kinds of confirmed findings, such as `clone`, on which a device is quarantined at once. Quarantine holds the
-    /// original back with its copy, and can be released; revocation always needs a person. Default: none.
+    /// original back with its copy, and can be released; revocation always needs a person. Default: none. It stands for
+    /// a policy of one step, and does not go together with `policy`.
     pub quarantine_on_confirmed: Vec<Kind>,
+    /// The policy file (`docs/response.md`). Default: none.
+    pub policy: Option<PathBuf>,
+    /// Write down what would be done, and do nothing. Default false.
+    pub dry_run: bool,
 }
 
 /// A `[[source]]` table: a terminator's log.
@@ -226,6 +231,11 @@ impl Config {
                 return Err(format!("{key} is {value}, it must be {} to {}", range.start(), range.end()));
             }
         }
+        if self.response.policy.is_some() && !self.response.quarantine_on_confirmed.is_empty() {
+            return Err("response.policy and response.quarantine_on_confirmed exclude each other: write the latter as \
+                        a rule of the policy"
+                .to_owned());
+        }
         let organisation = self.authority.organisation.chars().count();
         if !(1..=64).contains(&organisation) {
             return Err(format!(
@@ -269,6 +279,7 @@ mod tests {
             "[authority]\nocsp_lifetime_s = 0",
             "[authority]\norganisation = \"\"",
             "[listen]\ntelemetry_mode = \"rw\"",
+            "[response]\npolicy = \"p.toml\"\nquarantine_on_confirmed = [\"clone\"]",
             "[[output]]\nname = \"\"\nkind = \"file\"\npath = \"x\"",
             "[[output]]\nname = \"a\"\nkind = \"file\"",
             "[[output]]\nname = \"a\"\nkind = \"syslog\"\naddress = \"127.0.0.1\"",

@@ -11,10 +11,14 @@ use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::journal::JournalEntry;
 use touchmark_authority::registry::{CertificateRecord, Device, KeyRecord, RevocationReason};
 use touchmark_identity::assurance::{ClassBreak, Grade, KeyAssurance, Storage};
+use touchmark_identity::finding::FindingId;
 use touchmark_identity::ids::{DeviceId, DeviceType};
 use touchmark_identity::timestamp::Timestamp;
+use touchmark_monitor::respond::ReKeyRequest;
 
+use crate::app::App;
 use crate::error::ServerError;
+use crate::respond::{CaseDecision, CaseView};
 
 /// The name of the control socket in the data directory.
 pub const SOCKET_NAME: &str = "control.sock";
@@ -84,6 +88,20 @@ pub enum Act {
         /// How many entries.
         newest: u32,
     },
+    /// List the cases of findings: one device's, when named.
+    Cases {
+        /// Only this device.
+        device: Option<DeviceId>,
+    },
+    /// Decide about a case.
+    Decide {
+        /// The finding.
+        finding: FindingId,
+        /// What was decided.
+        decision: CaseDecision,
+        /// For a revocation, the device's name: it cannot be undone.
+        confirm: Option<String>,
+    },
 }
 
 /// A device with all that belongs to it.
@@ -101,6 +119,9 @@ pub struct InventoryEntry {
     pub keys: Vec<InventoryKey>,
     /// Its certificates, the newest first.
     pub certificates: Vec<InventoryCertificate>,
+    /// The new key that a case asks for its likely original; only while the server runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rekey: Option<ReKeyRequest>,
 }
 
 /// A key with what is known of it.
@@ -183,12 +204,19 @@ pub enum Outcome {
         /// The newest entries, as they stand.
         newest: Vec<serde_json::Value>,
     },
+    /// Cases.
+    #[serde(rename = "touchmark.cases/1")]
+    Cases {
+        /// The newest first.
+        cases: Vec<CaseView>,
+    },
 }
 
-/// Carries an act out.
+/// Carries an act out that needs the authority alone; the server carries the others out ([`on_server`]).
 ///
 /// # Errors
-/// [`ServerError::NotConfirmed`] for a revocation without its confirmation; the authority's errors.
+/// [`ServerError::NotConfirmed`] for a revocation without its confirmation; [`ServerError::NeedsServer`] for what needs
+/// the running server; the authority's errors.
 pub fn execute(authority: &mut Authority, act: &Act, now: Timestamp) -> Result<Outcome, ServerError> {
     match act {
         Act::Register { device, device_type, again } => {
@@ -236,6 +264,7 @@ pub fn execute(authority: &mut Authority, act: &Act, now: Timestamp) -> Result<O
             })
         }
         Act::Inventory { device } => inventory(authority, device.as_ref()),
+        Act::Cases { .. } | Act::Decide { .. } => Err(ServerError::NeedsServer),
         Act::Journal { newest } => {
             let registry = authority.registry();
             let entries = registry.verify_journal().map_err(AuthorityError::from)?;
@@ -247,6 +276,34 @@ pub fn execute(authority: &mut Authority, act: &Act, now: Timestamp) -> Result<O
                 head: head.first().map(|e| hex::encode(e.hash)).unwrap_or_default(),
                 newest: rows.iter().filter_map(|row| serde_json::to_value(row).ok()).collect(),
             })
+        }
+    }
+}
+
+/// Carries an act out in the running server, with what follows from it.
+///
+/// # Errors
+/// Those of [`execute`] and [`App::decide_case`].
+pub fn on_server(app: &App, act: &Act) -> Result<Outcome, ServerError> {
+    match act {
+        Act::Cases { device } => {
+            Ok(Outcome::Cases { cases: app.cases(device.as_ref().map(DeviceId::as_str))? })
+        }
+        Act::Decide { finding, decision, confirm } => {
+            let by = "an operator at the control socket";
+            let case = app.decide_case(&finding.to_string(), *decision, confirm.as_deref(), by)?;
+            Ok(Outcome::Cases { cases: vec![case] })
+        }
+        act => {
+            let mut outcome = execute(&mut app.authority(), act, app.now())?;
+            if let Outcome::Inventory { devices } = &mut outcome {
+                for request in app.rekeys()? {
+                    if let Some(entry) = devices.iter_mut().find(|entry| entry.device == request.device) {
+                        entry.rekey = Some(request);
+                    }
+                }
+            }
+            Ok(outcome)
         }
     }
 }
@@ -302,5 +359,6 @@ fn entry(device: &Device, keys: &[KeyRecord], certificates: &[CertificateRecord]
                 cert_sha1: c.cert_sha1.clone(),
             })
             .collect(),
+        rekey: None,
     }
 }

@@ -8,6 +8,8 @@ use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::RegistryError;
 use touchmark_keystore::StoreError;
 
+use crate::respond::challenge::ChallengeBody;
+
 /// Why the server did not do what it was asked to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -156,6 +158,33 @@ pub enum ServerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// SV-0021, caller: a decision that means nothing where the case stands. Nothing was written.
+    #[error("the case does not take this: {detail}")]
+    CaseRefuses {
+        /// What it is, and what it takes.
+        detail: String,
+    },
+    /// SV-0022, peer: an answer to a challenge that is not open.
+    #[error("this is no answer to an open challenge: {detail}")]
+    BadAnswer {
+        /// What was expected and found.
+        detail: String,
+    },
+    /// SV-0023, policy: the instance that asks lost its rights.
+    #[error(
+        "this instance of {device} has lost its rights because of finding {finding}; a person can give them back"
+    )]
+    RightsReduced {
+        /// The device.
+        device: String,
+        /// The finding.
+        finding: String,
+        /// A challenge that it may still answer.
+        challenge: Option<ChallengeBody>,
+    },
+    /// SV-0024, environment: cases are kept by the running server.
+    #[error("no server runs on this data directory, and cases are kept by the running server; start it")]
+    NeedsServer,
     /// The authority's errors keep their own codes.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -189,6 +218,10 @@ impl ServerError {
             Self::BadTriage { .. } => "SV-0018",
             Self::NoState { .. } => "SV-0019",
             Self::Broker { .. } => "SV-0020",
+            Self::CaseRefuses { .. } => "SV-0021",
+            Self::BadAnswer { .. } => "SV-0022",
+            Self::RightsReduced { .. } => "SV-0023",
+            Self::NeedsServer => "SV-0024",
             Self::Authority(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -201,12 +234,15 @@ impl ServerError {
             Self::BadBody { .. }
             | Self::Config { .. }
             | Self::NotConfirmed { .. }
-            | Self::BadTriage { .. } => StatusCode::BAD_REQUEST,
+            | Self::BadTriage { .. }
+            | Self::BadAnswer { .. } => StatusCode::BAD_REQUEST,
+            Self::CaseRefuses { .. } => StatusCode::CONFLICT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::UnknownCertificate { .. } | Self::NotInService { .. } | Self::ForeignRequest { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Self::UnknownCertificate { .. }
+            | Self::NotInService { .. }
+            | Self::ForeignRequest { .. }
+            | Self::RightsReduced { .. } => StatusCode::FORBIDDEN,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::NotAcceptable { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotOffered { .. } => StatusCode::NOT_IMPLEMENTED,
@@ -216,6 +252,7 @@ impl ServerError {
             | Self::Endorsers { .. }
             | Self::NoState { .. }
             | Self::Broker { .. }
+            | Self::NeedsServer
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Tls { .. } | Self::TaskEnded { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Authority(error) => match error {
@@ -267,6 +304,9 @@ pub struct ErrorBody {
     pub code: String,
     /// What is wrong, without inner causes.
     pub message: String,
+    /// With SV-0023: a challenge that the instance may answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<ChallengeBody>,
 }
 
 impl IntoResponse for ServerError {
@@ -281,6 +321,10 @@ impl IntoResponse for ServerError {
             schema: "touchmark.error/1".to_owned(),
             code: code.to_owned(),
             message: self.to_string(),
+            challenge: match self {
+                Self::RightsReduced { challenge, .. } => challenge,
+                _ => None,
+            },
         };
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {

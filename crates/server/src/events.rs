@@ -14,6 +14,7 @@ use touchmark_identity::timestamp::Timestamp;
 
 use crate::error::ServerError;
 use crate::outbox;
+use crate::respond::store as responses;
 use crate::triage::{Ceiling, Decision, NewTriage, Reason, Suppression, Triage};
 
 const SCHEMA_VERSION: u32 = 2;
@@ -79,6 +80,8 @@ pub struct LoggedEvent {
 #[derive(Debug)]
 pub struct EventLog {
     pub(crate) connection: Connection,
+    /// Whether a policy waits for findings.
+    policy: bool,
 }
 
 fn refused(action: &'static str) -> impl Fn(rusqlite::Error) -> ServerError {
@@ -121,7 +124,13 @@ impl EventLog {
             tx.commit().map_err(&failed)?;
         }
         outbox::prepare(&connection).map_err(&failed)?;
-        Ok(Self { connection })
+        responses::prepare(&connection).map_err(&failed)?;
+        Ok(Self { connection, policy: false })
+    }
+
+    /// Says whether a policy waits for findings: from then on, each revision that is news is put into its queue.
+    pub fn set_policy(&mut self, policy: bool) {
+        self.policy = policy;
     }
 
     /// Writes an event; durable when it returns. Returns false when an event of this source and id was there before,
@@ -352,7 +361,8 @@ impl EventLog {
             .map_err(refused("count events"))
     }
 
-    /// Writes a finding in place of its older revision, and puts a revision that is news into the outbox.
+    /// Writes a finding in place of its older revision, and puts a revision that is news into the outbox and into the
+    /// policy's queue.
     ///
     /// # Errors
     /// [`ServerError::EventLog`] when the database refuses.
@@ -362,6 +372,7 @@ impl EventLog {
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
         let line = finding.to_line();
         outbox::enqueue(&tx, finding, &line).map_err(&failed)?;
+        responses::enqueue(&tx, finding, self.policy).map_err(&failed)?;
         tx.execute(
             "INSERT INTO finding (id, revision, device, grade, detected, line) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
              ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, grade = excluded.grade, \

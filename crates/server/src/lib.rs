@@ -4,7 +4,8 @@
 //! attested enrolment ([`http::enrol`]), send heartbeats through the operator's terminator ([`http::telemetry`]), and
 //! anybody may ask what is revoked ([`http::public`]). The terminator's own log is read as it grows ([`tail`]). What
 //! arrives is written down before it is acknowledged ([`events`]), watched ([`watch`]), and shown ([`http::pages`]).
-//! Findings go on to other systems through the outbox ([`outbox`]).
+//! Findings go on to other systems through the outbox ([`outbox`]). What follows from them by policy is done, once, and
+//! can be taken back ([`respond`]).
 //! The operator acts through the control socket ([`control`]), to which file permissions are the key.
 //!
 //! A monitor without an authority is [`stream`].
@@ -24,6 +25,7 @@ pub mod keys;
 pub mod metrics;
 pub mod outbox;
 pub mod pace;
+pub mod respond;
 pub mod run;
 pub mod stream;
 pub mod tail;

@@ -123,6 +123,7 @@ pub struct Metrics {
     events: Family<Reason, Counter>,
     refused_lines: Family<Reason, Counter>,
     findings: Family<Reason, Counter>,
+    responses: Family<Reason, Counter>,
     watched: Watched,
     sent: Sent,
 }
@@ -155,6 +156,8 @@ impl Default for Metrics {
             refused_lines.clone(),
         );
         registry.register("monitor_findings", "New findings, by certainty", findings.clone());
+        let responses = Family::default();
+        registry.register("response_acts", "Acts of cases, by what became of them", responses.clone());
         let (watched, sent) = (Watched::default(), Sent::default());
         watched.register(&mut registry);
         sent.register(&mut registry);
@@ -168,6 +171,7 @@ impl Default for Metrics {
             events,
             refused_lines,
             findings,
+            responses,
         }
     }
 }
@@ -205,6 +209,11 @@ impl Metrics {
     /// A finding of this certainty appeared.
     pub fn finding(&self, certainty: &str) {
         self.findings.get_or_create(&reason(certainty)).inc();
+    }
+
+    /// An act of a case was settled so.
+    pub fn response(&self, outcome: &str) {
+        self.responses.get_or_create(&reason(outcome)).inc();
     }
 
     /// A source gave an event of this type, which was written down.

@@ -24,12 +24,17 @@ use crate::http::serve::{self, Stop};
 use crate::http::{control, enrol, est, nothing_here, pages, public, telemetry, wrong_method};
 use crate::keys::{open_key_store, verifier_policy};
 use crate::outbox::{self, sink::Sink};
+use crate::respond::Responses;
 use crate::tls::{CurrentCertificate, server_config};
 use crate::watch::Watch;
 use crate::{gate, tail};
 
 /// How often CRLs are looked at.
 const CRL_PERIOD: Duration = Duration::from_secs(10);
+/// How often responses are looked at.
+const RESPONSE_PERIOD: Duration = Duration::from_secs(1);
+/// How often is looked for decisions about findings that ran out.
+const TRIAGE_PERIOD: Duration = Duration::from_secs(60);
 /// How often the server's own certificate is replaced; it lives 30 days.
 const CERTIFICATE_PERIOD: Duration = Duration::from_secs(10 * 24 * 3_600);
 /// How long connections have to end when the server stops.
@@ -138,7 +143,8 @@ impl Server {
             (enrol_at, public_at, dashboard_at);
         let (authority, custody) = open_authority(&config, data, passphrase, test_root_pem, clock)?;
         let places = config.geo.open()?;
-        let mut watch = Watch::open(data, config.monitor.clone(), places.clone())?;
+        let responses = Responses::new(&config.response)?;
+        let mut watch = Watch::open(data, config.monitor.clone(), places.clone(), responses.is_on())?;
         let names: Vec<&str> = config.output.iter().map(|output| output.name.as_str()).collect();
         watch.log_mut().set_outputs(&names)?;
         let telemetry = config.listen.telemetry.clone().unwrap_or_else(|| data.join(TELEMETRY_SOCKET));
@@ -164,7 +170,8 @@ impl Server {
         if orphans > 0 {
             tracing::warn!(orphans, "certificates that a crash left unfinished count as revoked");
         }
-        let app = Arc::new(App::new(config, data.to_owned(), clock, custody, places, authority, watch));
+        let app =
+            Arc::new(App::new(config, data.to_owned(), clock, custody, places, responses, authority, watch));
         tracing::info!("the authority's keys are kept {}", app.custody.kept);
         if let Some(weakness) = &app.custody.weakness {
             tracing::warn!("{weakness}");
@@ -174,6 +181,7 @@ impl Server {
         }
         app.blocking(|app| {
             app.tell_monitor(None)?;
+            app.resume_responses()?;
             gate::publish_at_start(app)
         })
         .await?;
@@ -249,6 +257,8 @@ fn spawn(app: &Arc<App>, listeners: Listeners, stop: &Stop) -> Result<JoinSet<()
         app.authority().refresh_crls(app.now())?;
         gate::publish(app)
     }));
+    tasks.spawn(every(RESPONSE_PERIOD, Arc::clone(app), stop.clone(), App::respond_in_time));
+    tasks.spawn(every(TRIAGE_PERIOD, Arc::clone(app), stop.clone(), App::respond_to_triage));
     tasks.spawn(every(CERTIFICATE_PERIOD, Arc::clone(app), stop.clone(), move |app| current.renew(app)));
     Ok(tasks)
 }

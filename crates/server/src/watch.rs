@@ -86,11 +86,16 @@ pub struct Watch {
 
 impl Watch {
     /// Opens the log and brings the monitor to where it stood. The log holds events as they came; what `places` adds,
-    /// the engine alone is told.
+    /// the engine alone is told. `policy` says whether a policy waits for findings.
     ///
     /// # Errors
     /// [`ServerError::EventLog`] when the database cannot be used.
-    pub fn open(directory: &Path, settings: Settings, places: Places) -> Result<Self, ServerError> {
+    pub fn open(
+        directory: &Path,
+        settings: Settings,
+        places: Places,
+        policy: bool,
+    ) -> Result<Self, ServerError> {
         let mut watch = Self {
             log: EventLog::open(directory)?,
             engine: Engine::new(settings),
@@ -101,6 +106,7 @@ impl Watch {
             inputs: BTreeMap::new(),
         };
         watch.triage = Register::new(watch.log.triage()?);
+        watch.log.set_policy(policy);
         let mut last = 0;
         loop {
             let chunk = watch.log.after(last, CHUNK)?;

@@ -63,6 +63,26 @@ pub fn send(
     address: &str,
     body: &str,
 ) -> Result<Answer, (i32, String)> {
+    post(folder, server, certificate, address, "/v1/heartbeat", body)
+}
+
+/// As [`send`], to another path of the socket.
+///
+/// # Errors
+/// curl's exit code and message when there was no answer.
+///
+/// # Panics
+/// When curl cannot be run.
+#[track_caller]
+pub fn post(
+    folder: &Path,
+    server: &Server,
+    certificate: &str,
+    address: &str,
+    path: &str,
+    body: &str,
+) -> Result<Answer, (i32, String)> {
+    let url = format!("http://gate{path}");
     let socket = server.telemetry.display().to_string();
     let certificate = format!("X-Touchmark-Client-Certificate: {}", escaped(certificate));
     let address = format!("X-Touchmark-Client-Address: {address}");
@@ -77,7 +97,7 @@ pub fn send(
         "Content-Type: application/json",
         "--data-binary",
         "@-",
-        "http://gate/v1/heartbeat",
+        &url,
     ];
     try_curl(folder, &arguments, body.as_bytes())
 }

@@ -60,6 +60,21 @@ fn acknowledgements_of_another_form_are_refused() {
 }
 
 #[test]
+fn a_challenge_comes_with_an_acknowledgement() {
+    let read = |challenge: &str| {
+        let json = format!(
+            r#"{{"schema":"touchmark.heartbeat-ack/1","token":"aa","received":"2026-11-20T00:00:00Z"{challenge}}}"#
+        );
+        serde_json::from_str::<Ack>(&json).map(|ack| ack.checked().unwrap())
+    };
+    assert_eq!(read("").unwrap().challenge(), None);
+    let asked = format!(r#","challenge":{{"nonce":"{}","evidence":true}}"#, "5a".repeat(NONCE_BYTES));
+    let ack = read(&asked).unwrap();
+    assert_eq!(ack.challenge(), Some(&Challenge { nonce: [0x5a; NONCE_BYTES], evidence: true }));
+    assert!(read(r#","challenge":{"nonce":"5a","evidence":true}"#).is_err());
+}
+
+#[test]
 fn numbers_that_end_are_an_error() {
     let state = State { boot_count: u64::MAX, ..first() };
     assert_eq!(state.booted().unwrap_err().code(), "AG-0015");

@@ -4,8 +4,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use touchmark_authority::registry::RevocationReason;
 use touchmark_identity::assurance::ClassBreak;
+use touchmark_identity::finding::FindingId;
 use touchmark_identity::ids::{ClassBreakId, DeviceId, DeviceType};
 use touchmark_server::control::{Act, InventoryEntry, Outcome};
+use touchmark_server::respond::{CaseDecision, CaseView};
 use touchmark_server::run::open_authority;
 
 use crate::control_client::perform;
@@ -103,6 +105,32 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "N", default_value_t = 20)]
         newest: u32,
     },
+    /// List the cases of findings: where they stand, what was done, what they wait for. Needs the running server.
+    Cases {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Only this device's.
+        #[arg(long, value_name = "ID")]
+        device: Option<DeviceId>,
+    },
+    /// Decide about a case: proceed, hold, resume, release, or revoke. Needs the running server.
+    Decide {
+        #[command(flatten)]
+        data: DataArgs,
+        /// The finding, 32 hex digits.
+        #[arg(long, value_name = "ID", value_parser = finding_id)]
+        finding: FindingId,
+        /// What is decided; all but revoke can be undone.
+        #[arg(value_name = "DECISION")]
+        decision: CaseDecision,
+        /// For revoke: the device's name once more.
+        #[arg(long, value_name = "ID")]
+        confirm: Option<String>,
+    },
+}
+
+fn finding_id(text: &str) -> Result<FindingId, String> {
+    FindingId::try_from(text.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -144,6 +172,10 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         }
         Verb::Inventory { data, device } => (data, Act::Inventory { device }),
         Verb::Journal { data, newest } => (data, Act::Journal { newest }),
+        Verb::Cases { data, device } => (data, Act::Cases { device }),
+        Verb::Decide { data, finding, decision, confirm } => {
+            (data, Act::Decide { finding, decision, confirm })
+        }
     };
     let outcome = perform(&data, &act)?;
     printer.data(&outcome, &text(&outcome))
@@ -187,6 +219,7 @@ fn text(outcome: &Outcome) -> String {
             }
             table
         }
+        Outcome::Cases { cases } => cases.iter().map(case).collect(),
         Outcome::Journal { entries, head, newest } => {
             let mut text = format!("{entries} entries, whole; head {head}\n");
             for entry in newest {
@@ -196,6 +229,32 @@ fn text(outcome: &Outcome) -> String {
             text
         }
     }
+}
+
+fn case(case: &CaseView) -> String {
+    let how = case.how.as_ref().map(|how| format!(" ({how})")).unwrap_or_default();
+    let dry = if case.dry_run { ", dry run" } else { "" };
+    let next = match (&case.next, case.due) {
+        (Some(step), Some(due)) => format!(", next {step} at {due}"),
+        (Some(step), None) => format!(", next {step}"),
+        (None, _) => String::new(),
+    };
+    let mut text = format!(
+        "{}  {}  {}{how}{next}{dry}  rule {:?}\n",
+        case.finding,
+        case.device.as_deref().unwrap_or("-"),
+        case.state,
+        case.rule
+    );
+    for act in &case.acts {
+        let measure = act.measure.as_deref().unwrap_or("-");
+        let detail = if act.detail.is_empty() { String::new() } else { format!(" ({})", act.detail) };
+        text.push_str(&format!(
+            "  {:>3}  {}  {:<7} {measure:<13} {:<9} {}{detail}\n",
+            act.number, act.at, act.request, act.outcome, act.says
+        ));
+    }
+    text
 }
 
 fn row(device: &InventoryEntry) -> String {

@@ -25,6 +25,18 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Attested => "attested",
+            Self::SignatureOnly => "signature-only",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// What a person decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -121,6 +133,19 @@ pub enum State {
 }
 
 impl State {
+    /// The word for it; how a case ended is said by [`End`].
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Watching => "watching",
+            Self::Climbing { .. } => "climbing",
+            Self::Waiting { .. } => "waiting",
+            Self::Held { .. } => "held",
+            Self::Suppressed { .. } => "suppressed",
+            Self::Ended { .. } => "ended",
+        }
+    }
+
     fn confirmed(self) -> Option<Confirmed> {
         match self {
             Self::Climbing { confirmed, .. } | Self::Waiting { confirmed } => Some(confirmed),
@@ -197,6 +222,39 @@ impl Case {
     #[must_use]
     pub fn finding(&self) -> FindingId {
         self.finding
+    }
+
+    /// The policy rule whose ladder it climbs.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// The device, where the finding names one; at most 128 printable characters.
+    #[must_use]
+    pub fn device(&self) -> Option<&str> {
+        self.subject.device.as_deref()
+    }
+
+    /// The instances, as the latest revision of the finding tells them apart.
+    #[must_use]
+    pub fn branches(&self) -> &[Branch] {
+        &self.subject.branches
+    }
+
+    /// What the instances gave to the challenge, by their numbers.
+    #[must_use]
+    pub fn answers(&self) -> &BTreeMap<u32, Verdict> {
+        &self.answers
+    }
+
+    /// The step that waits for its time or for a person, if one does.
+    #[must_use]
+    pub fn next_step(&self) -> Option<Step> {
+        match self.state {
+            State::Climbing { next, .. } | State::Held { next, .. } => self.ladder.get(next).map(|r| r.step),
+            State::Watching | State::Waiting { .. } | State::Suppressed { .. } | State::Ended { .. } => None,
+        }
     }
 
     /// Where it stands.
@@ -313,6 +371,11 @@ impl Case {
 
     fn decide(&mut self, now: Timestamp, decision: Decision, acts: &mut Vec<Act>) {
         match (self.state, decision) {
+            // What took rights outlives the finding, so there has to be a way to give them back.
+            (State::Ended { how: End::Closed }, Decision::Release) if !self.in_force.is_empty() => {
+                self.undo_all(now, "a person released it", acts);
+                self.state = State::Ended { how: End::Released };
+            }
             (State::Ended { .. }, _) => {}
             (_, Decision::Release) => {
                 self.undo_all(now, "a person released it", acts);

@@ -187,6 +187,12 @@ impl Policy {
         Ok(Self { rules, groups })
     }
 
+    /// Whether nothing follows from any finding.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// The rule that decides about a finding, if one does. `device_type` is the registry's word.
     #[must_use]
     pub fn rule_for(&self, finding: &Finding, device_type: Option<&str>) -> Option<&Rule> {

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::case::case;
 use super::decisions::{decisions, form};
 use super::frame;
 use super::parts::{
@@ -15,8 +16,18 @@ use super::view::{ActRow, BenignCause, Branch, EventRef, EvidenceRow, FindingPag
 const PRIOR_DECIBANS: f64 = -40.0;
 
 /// The parts of a finding's page that live on, by the name in their address.
-pub const FINDING_PARTS: &[&str] =
-    &["summary", "picture", "places", "branches", "evidence", "benign", "events", "acts", "decisions"];
+pub const FINDING_PARTS: &[&str] = &[
+    "summary",
+    "picture",
+    "places",
+    "branches",
+    "evidence",
+    "benign",
+    "events",
+    "acts",
+    "decisions",
+    "case",
+];
 
 /// The page `/finding/{id}`.
 #[must_use]
@@ -54,6 +65,10 @@ pub fn finding(view: &FindingPage) -> String {
                 }
             }
         }
+        section.panel aria-labelledby="case-title" {
+            h2 #case-title { "What follows by policy" }
+            div data-live=(live("case")) { (case(view)) }
+        }
         section.panel aria-labelledby="branches-title" {
             h2 #branches-title { "The histories side by side" }
             div data-live=(live("branches")) { (branches(&view.branches, view.original)) }
@@ -85,6 +100,7 @@ pub fn finding_fragment(part: &str, view: &FindingPage) -> Option<String> {
         "places" => places(view),
         "decisions" => decisions(view),
         "acts" => acts(&view.acts),
+        "case" => case(view),
         "branches" => branches(&view.branches, view.original),
         "evidence" => evidence(&view.evidence),
         "benign" => benign(&view.benign_causes),

@@ -25,10 +25,12 @@
 //! | `/fragment/sources/{part}` | [`sources_fragment`], `part` being one of [`SOURCES_PARTS`] |
 //! | `/assets/{name}` | [`asset`] |
 //! | POST `/finding/{id}/triage`, POST `/triage/{seq}/undo` | to the finding's page |
+//! | POST `/finding/{id}/case` | to the finding's page |
 //!
-//! Deliberately absent: any act on a device. The pages show and propose, and take down what people decided about a
-//! finding; quarantine, release and revocation stay with the command line.
+//! Deliberately absent: any act on a device without a case. The pages show and propose, and take down what people decided
+//! about a finding and its case; everything else stays with the command line.
 
+mod case;
 mod chart;
 mod decisions;
 mod device;

@@ -1,7 +1,7 @@
 //! A small, believable fleet for the tests.
 
 use touchmark_identity::assurance::{Basis, Grade, Regime, Storage};
-use touchmark_identity::finding::{Certainty, Kind};
+use touchmark_identity::finding::{Certainty, FindingId, Kind};
 use touchmark_identity::timestamp::Timestamp;
 
 use super::view::{
@@ -12,6 +12,7 @@ use super::view::{
     Recheck, Refusal, SourceRow, SourcesPage, Standing, StorageCount, TimelineEntry, TimelineKind, Track,
     Trouble,
 };
+use crate::respond::{ActView, AnswerView, CaseDecision, CaseView};
 use crate::triage::{Ceiling, Decision, NewTriage, Reason, Standing as TriageStanding, Suppression, Triage};
 
 /// The moment this many seconds after 2026-11-20T22:30:00Z.
@@ -582,6 +583,62 @@ pub(crate) fn device() -> DevicePage {
     }
 }
 
+/// A case on its way: both instances were asked, the device is held, a person may decide.
+fn case() -> CaseView {
+    let act = |number, seconds, request: &str, measure: Option<&str>, outcome: &str, says: &str| ActView {
+        number,
+        at: at(seconds),
+        request: request.to_owned(),
+        measure: measure.map(str::to_owned),
+        says: says.to_owned(),
+        outcome: outcome.to_owned(),
+        detail: String::new(),
+        settled: Some(at(seconds)),
+    };
+    let answer = |branch, verdict: Option<&str>, detail: &str| AnswerView {
+        branch,
+        verdict: verdict.map(str::to_owned),
+        detail: detail.to_owned(),
+        answered: verdict.map(|_| at(-1_190)),
+    };
+    let id = "00112233445566778899aabbccddeeff".to_owned();
+    CaseView {
+        schema: "touchmark.case/1".to_owned(),
+        finding: FindingId::try_from(id).unwrap(),
+        device: Some("meter-000017".to_owned()),
+        rule: "copies of field meters".to_owned(),
+        state: "climbing".to_owned(),
+        how: None,
+        opened: at(-1_200),
+        dry_run: false,
+        next: Some("work-order".to_owned()),
+        due: Some(at(3_600)),
+        in_force: vec!["challenge".to_owned(), "quarantine".to_owned()],
+        rekey: None,
+        answers: vec![answer(0, Some("signature-only"), "it came without evidence"), answer(1, None, "")],
+        acts: vec![
+            act(
+                1,
+                -1_200,
+                "do",
+                Some("challenge"),
+                "done",
+                "the key is in software: a copy can answer as well",
+            ),
+            act(
+                2,
+                -600,
+                "record",
+                None,
+                "recorded",
+                "1 of 2 instances answered: with a key in software that decides nothing",
+            ),
+            act(3, -600, "do", Some("quarantine"), "done", "every instance is held, the original included"),
+        ],
+        takes: vec![CaseDecision::Proceed, CaseDecision::Hold, CaseDecision::Release, CaseDecision::Revoke],
+    }
+}
+
 pub(crate) fn finding() -> FindingPage {
     let evidence = |sign: &str, decibans, group: &str, says: &str| EvidenceRow {
         sign: sign.to_owned(),
@@ -695,6 +752,7 @@ pub(crate) fn finding() -> FindingPage {
             detail: "finding 5f0c2a9e41d7b863 (clone)".to_owned(),
         }],
         triage: decisions(),
+        case: Some(case()),
         suppressed_by: None,
     }
 }

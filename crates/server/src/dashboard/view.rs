@@ -8,6 +8,7 @@ use touchmark_identity::assurance::{Basis, Grade, Regime, Storage};
 use touchmark_identity::finding::{Certainty, Kind};
 use touchmark_identity::timestamp::Timestamp;
 
+use crate::respond::CaseView;
 use crate::triage::{Standing as TriageStanding, Triage};
 
 /// What every page carries around its content.
@@ -579,6 +580,8 @@ pub struct FindingPage {
     pub triage: Vec<Triage>,
     /// The suppression that reaches it.
     pub suppressed_by: Option<Triage>,
+    /// Its case; `None` where no policy asks for anything.
+    pub case: Option<CaseView>,
 }
 
 /// The instances of a finding over time.

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 
 use super::json;
 use crate::app::App;
-use crate::control::{Act, Outcome, execute};
+use crate::control::{Act, Outcome, on_server};
 use crate::error::ServerError;
 
 /// The operator's acts.
@@ -22,7 +22,7 @@ async fn act(State(app): State<Arc<App>>, request: Request<Body>) -> Result<Json
     let act: Act = json(request).await?;
     let outcome = app
         .blocking(move |app| {
-            let outcome = execute(&mut app.authority(), &act, app.now())?;
+            let outcome = on_server(app, &act)?;
             // The act stands whatever follows; what cannot be told now is told at the next change or start.
             let told = match &outcome {
                 Outcome::Changed { device, dry_run: false, .. } => app.after_change(device),

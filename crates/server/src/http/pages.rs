@@ -1,6 +1,6 @@
 //! The dashboard's addresses, and metrics.
 //!
-//! Two addresses take forms. The dashboard has no login, so what protects them is that a browser says where a form
+//! Three addresses take forms. The dashboard has no login, so what protects them is that a browser says where a form
 //! comes from: its own page, under a name that is this dashboard's. That a foreign page cannot give the dashboard a
 //! name of its own (DNS rebinding) is why names have to be listed, and numeric addresses do not.
 
@@ -34,6 +34,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/finding/{id}", get(finding))
         .route("/finding/{id}/triage", post(decide))
         .route("/triage/{seq}/undo", post(undo))
+        .route("/finding/{id}/case", post(decide_case))
         .route("/event/{seq}", get(event))
         .route("/sources", get(sources))
         .route("/fragment/findings/{part}", get(findings_part))
@@ -43,6 +44,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/fragment/finding/{id}/{part}", get(finding_part))
         .route("/assets/{name}", get(asset))
         .route("/api/findings", get(findings))
+        .route("/api/cases", get(cases))
         .route("/metrics", get(metrics))
         .route("/favicon.ico", get(|| async { asset_named("emblem.svg", false) }))
         .fallback(missing)
@@ -258,7 +260,8 @@ async fn decide(State(app): State<Arc<App>>, Path(id): Path<String>, request: Re
         let finding = id.clone();
         app.blocking(move |app| {
             let what = form.read(app)?;
-            app.watch().decide(&finding, what, app.now())
+            app.watch().decide(&finding, what, app.now())?;
+            app.respond_to_triage()
         })
         .await
     };
@@ -273,10 +276,40 @@ async fn undo(State(app): State<Arc<App>>, Path(seq): Path<String>, headers: Hea
     let done = async {
         own_page(&headers, &app.config.listen.dashboard_hosts)?;
         let seq = seq.parse().map_err(|_| ServerError::NotFound { what: "decision" })?;
-        app.blocking(move |app| app.watch().undo(seq, app.now())).await
+        app.blocking(move |app| {
+            let finding = app.watch().undo(seq, app.now())?;
+            app.respond_to_triage()?;
+            Ok(finding)
+        })
+        .await
     };
     match done.await {
         Ok(id) => Redirect::to(&format!("/finding/{id}#decisions-title")).into_response(),
+        Err(error) => trouble(&app, &error),
+    }
+}
+
+/// What a button of a case sends.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct CaseForm {
+    decision: String,
+    confirm: String,
+}
+
+async fn decide_case(State(app): State<Arc<App>>, Path(id): Path<String>, request: Request) -> Response {
+    let done = async {
+        let form: CaseForm = own_form(&app, request).await?;
+        let finding = id.clone();
+        app.blocking(move |app| {
+            let decision = form.decision.parse().map_err(|detail| ServerError::BadBody { detail })?;
+            app.decide_case(&finding, decision, Some(&form.confirm), "whoever reaches the dashboard")
+        })
+        .await
+    };
+    match done.await {
+        // The id was found among the cases, so it is nothing but hex digits.
+        Ok(_case) => Redirect::to(&format!("/finding/{id}#case-title")).into_response(),
         Err(error) => trouble(&app, &error),
     }
 }
@@ -338,7 +371,19 @@ async fn metrics(State(app): State<Arc<App>>) -> Response {
 
 /// Findings, newest first, one `touchmark.finding/1` a line.
 async fn findings(State(app): State<Arc<App>>) -> Response {
-    let lines = app.blocking(|app| app.watch().log().findings(MAX_FINDINGS)).await;
+    lines(app.blocking(|app| app.watch().log().findings(MAX_FINDINGS)).await)
+}
+
+/// Cases, newest first, one `touchmark.case/1` a line.
+async fn cases(State(app): State<Arc<App>>) -> Response {
+    let made = app.blocking(|app| {
+        let line = |case| serde_json::to_string(case).map_err(|_| ServerError::TaskEnded { task: "JSON" });
+        app.cases(None)?.iter().map(line).collect::<Result<Vec<_>, _>>()
+    });
+    lines(made.await)
+}
+
+fn lines(lines: Result<Vec<String>, ServerError>) -> Response {
     match lines {
         Ok(lines) => {
             let body: String = lines.into_iter().map(|line| line + "\n").collect();

@@ -520,6 +520,7 @@ pub fn finding(app: &App, id: &str) -> Result<view::FindingPage, ServerError> {
         picture: picture::picture(&finding, &events, total),
         places: picture::places(&finding, &events),
         acts: acts(app, &finding)?,
+        case: app.case(id)?,
         triage,
         suppressed_by,
         first_event: finding.first_event,

@@ -22,10 +22,12 @@ use touchmark_identity::key::{SpkiHash, sha256};
 use touchmark_identity::text::printable;
 use touchmark_identity::timestamp::Timestamp;
 
-use super::body;
+use super::{body, json};
 use crate::app::App;
 use crate::error::ServerError;
 use crate::events::{Continuity, NewEvent};
+use crate::respond::challenge::{AnswerBody, ChallengeBody};
+use crate::respond::instances::Sight;
 
 /// The source name of heartbeat events.
 pub const SOURCE: &str = "telemetry";
@@ -58,11 +60,21 @@ struct AckBody {
     schema: &'static str,
     token: String,
     received: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<ChallengeBody>,
+}
+
+/// What became of an instance's answer to a challenge.
+#[derive(Debug, Serialize)]
+struct VerdictBody {
+    schema: &'static str,
+    verdict: &'static str,
+    says: String,
 }
 
 /// The telemetry back end.
 pub fn router() -> Router<Arc<App>> {
-    Router::new().route("/v1/heartbeat", post(heartbeat))
+    Router::new().route("/v1/heartbeat", post(heartbeat)).route("/v1/challenge", post(challenge))
 }
 
 /// Who sent it, as the terminator says.
@@ -115,31 +127,34 @@ async fn heartbeat(
     app.blocking(move |app| take(app, sender, &bytes)).await.map(Json)
 }
 
-fn take(app: &App, sender: Sender, bytes: &[u8]) -> Result<AckBody, ServerError> {
-    let (device, spki, refusal) = identify(app, &sender.certificate)?;
-    let beat: HeartbeatBody = serde_json::from_slice(bytes)
-        .map_err(|e| ServerError::BadBody { detail: printable(&e.to_string(), 200) })?;
-    let now = app.now();
-    let content_sha256 = sha256(bytes);
-    // A device that got no answer sends the same heartbeat again, and gets the same answer.
-    if let Some(last) =
-        app.watch().log().continuity(&spki)?.filter(|last| last.content_sha256 == content_sha256)
-    {
-        return match refusal {
-            None => Ok(AckBody {
-                schema: "touchmark.heartbeat-ack/1",
-                token: last.token,
-                received: last.received,
-            }),
-            Some(refusal) => Err(refusal),
-        };
-    }
-    let mut token = [0; 16];
-    aws_lc_rs::rand::fill(&mut token)
-        .map_err(|_| ServerError::Tls { detail: "no random bytes".to_owned() })?;
-    let continuity = Continuity { content_sha256, token: hex::encode(token), received: now };
-    let event = Event {
-        time: now,
+/// An instance's answer to a challenge. One that is on hold or has lost its rights may answer as well.
+async fn challenge(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Json<VerdictBody>, ServerError> {
+    let checked = async { Ok((sender(request.headers())?, json::<AnswerBody>(request).await?)) };
+    let (sender, answer) = checked.await.inspect_err(|e: &ServerError| app.metrics.refused(e.code()))?;
+    app.blocking(move |app| {
+        let (device, ..) = identify(app, &sender.certificate)?;
+        let key = sender.certificate.public_key()?;
+        let (verdict, says) = app.answer_challenge(&device, &key, &answer)?;
+        Ok(VerdictBody { schema: "touchmark.challenge-verdict/1", verdict: verdict.as_str(), says })
+    })
+    .await
+    .map(Json)
+}
+
+/// The event of a heartbeat.
+fn event_of(
+    device: &DeviceId,
+    spki: SpkiHash,
+    sender: Sender,
+    beat: HeartbeatBody,
+    bytes: &[u8],
+    continuity: &Continuity,
+) -> Event {
+    Event {
+        time: continuity.received,
         received: None,
         source: SOURCE.to_owned(),
         event_id: Some(continuity.token.clone()),
@@ -163,7 +178,37 @@ fn take(app: &App, sender: Sender, bytes: &[u8]) -> Result<AckBody, ServerError>
             bytes: u64::try_from(bytes.len()).ok(),
             ..Heartbeat::default()
         })),
-    };
+    }
+}
+
+fn take(app: &App, sender: Sender, bytes: &[u8]) -> Result<AckBody, ServerError> {
+    let (device, spki, refusal) = identify(app, &sender.certificate)?;
+    let beat: HeartbeatBody = serde_json::from_slice(bytes)
+        .map_err(|e| ServerError::BadBody { detail: printable(&e.to_string(), 200) })?;
+    let now = app.now();
+    let mut token = [0; 16];
+    aws_lc_rs::rand::fill(&mut token)
+        .map_err(|_| ServerError::Tls { detail: "no random bytes".to_owned() })?;
+    let content_sha256 = sha256(bytes);
+    let continuity = Continuity { content_sha256, token: hex::encode(token), received: now };
+    let event = event_of(&device, spki, sender, beat, bytes, &continuity);
+    let sight = Sight::of(&event).map(|(sight, _)| sight).unwrap_or_default();
+    let ruling = app.responses.orders().rule(device.as_str(), &sight);
+    let challenge = ruling.question.map(ChallengeBody::from);
+    if let Some(finding) = ruling.refused_for {
+        // It will come again as it is, which the monitor would take for a replay, so it is no event.
+        let (device, finding) = (device.to_string(), finding.to_string());
+        return Err(ServerError::RightsReduced { device, finding, challenge });
+    }
+    // A device that got no answer sends the same heartbeat again, and gets the same answer.
+    if let Some(last) =
+        app.watch().log().continuity(&spki)?.filter(|last| last.content_sha256 == content_sha256)
+    {
+        return match refusal {
+            None => Ok(ack(last.token, last.received, challenge)),
+            Some(refusal) => Err(refusal),
+        };
+    }
     let new = NewEvent {
         event: &event,
         device: Some(device.as_str()),
@@ -171,11 +216,16 @@ fn take(app: &App, sender: Sender, bytes: &[u8]) -> Result<AckBody, ServerError>
         place: None,
     };
     app.accept(&new)?;
+    app.responses.orders().follow(device.as_str(), &sight, &continuity.token);
     // What a device on hold says is evidence: it is written down, and refused.
     match refusal {
-        None => Ok(AckBody { schema: "touchmark.heartbeat-ack/1", token: continuity.token, received: now }),
+        None => Ok(ack(continuity.token, now, challenge)),
         Some(refusal) => Err(refusal),
     }
+}
+
+fn ack(token: String, received: Timestamp, challenge: Option<ChallengeBody>) -> AckBody {
+    AckBody { schema: "touchmark.heartbeat-ack/1", token, received, challenge }
 }
 
 /// The device behind a forwarded certificate, and why it is not in service, if so.

@@ -11,7 +11,7 @@ use touchmark_server::geo::Geo;
 
 use super::foreign::{Events, FormatArgs};
 use super::open;
-use super::policy::PolicyFile;
+use super::policy;
 use super::watched::Watched;
 use crate::output::Printer;
 
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, printer: &Printer) -> anyhow::Result<()> {
     let settings = match &arguments.policy {
-        Some(path) => PolicyFile::read(path)?.0,
+        Some(path) => policy::read(path)?.0,
         None => Settings::default(),
     };
     let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);

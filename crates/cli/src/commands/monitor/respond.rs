@@ -10,7 +10,7 @@ use touchmark_identity::event::{Event, EventBody};
 use touchmark_monitor::respond::{self, Rehearsal};
 
 use super::open;
-use super::policy::PolicyFile;
+use super::policy;
 use crate::output::Printer;
 
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ fn rehearse(
     registry: Option<&Path>,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    let (_, policy) = PolicyFile::read(policy)?;
+    let (_, policy) = policy::read(policy)?;
     let device_types = registry.map(device_types).transpose()?.unwrap_or_default();
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut rehearsal = Rehearsal::new(policy, device_types);

@@ -493,3 +493,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn rights_that_outlived_the_finding_can_be_given_back() {
+    let (case, _) = after(&[(100, Input::Tick)], Certainty::Confirmed);
+    let closed = Finding { closed: Some(at(150)), ..finding(Certainty::Confirmed, 2) };
+    let (case, acts) = case.handle(at(150), Input::Finding(&closed));
+    assert_eq!((name(case.state()), words(&acts)), ("closed", "-rekey-winner -challenge".to_owned()));
+    let (case, acts) = case.handle(at(160), Input::Decision(Decision::Release));
+    assert_eq!((name(case.state()), words(&acts)), ("released", "-reduce-rights".to_owned()));
+    let (_, acts) = case.handle(at(170), Input::Decision(Decision::Release));
+    assert_eq!(words(&acts), "");
+}

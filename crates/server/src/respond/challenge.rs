@@ -1,0 +1,139 @@
+//! Judging an instance's answer to a challenge.
+
+use serde::{Deserialize, Serialize};
+use touchmark_attest::tpm::trust_ak_name;
+use touchmark_attest::{Appraised, AttestedKey};
+use touchmark_authority::AuthorityError;
+use touchmark_authority::registry::KeyRecord;
+use touchmark_identity::assurance::Basis;
+use touchmark_identity::challenge::{NONCE_BYTES, signed_bytes};
+use touchmark_identity::evidence::{Evidence, Nonce};
+use touchmark_identity::key::PublicKey;
+use touchmark_identity::text::printable;
+use touchmark_identity::timestamp::Timestamp;
+use touchmark_identity::tpm::PublicArea;
+use touchmark_monitor::respond::Verdict;
+
+use super::orders::Question;
+use crate::app::App;
+use crate::error::ServerError;
+
+/// A challenge in an answer to a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeBody {
+    /// What to sign, 64 hex digits.
+    pub nonce: String,
+    /// Whether evidence over the nonce is asked for, where the key store can give it.
+    pub evidence: bool,
+}
+
+impl From<Question> for ChallengeBody {
+    fn from(question: Question) -> Self {
+        Self { nonce: hex::encode(question.nonce), evidence: question.evidence }
+    }
+}
+
+/// What an instance sends for it.
+#[derive(Debug, Deserialize)]
+pub struct AnswerBody {
+    /// The nonce.
+    #[serde(with = "hex::serde")]
+    pub nonce: [u8; NONCE_BYTES],
+    /// ECDSA over [`signed_bytes`], DER, in hex.
+    #[serde(with = "hex::serde")]
+    pub signature: Vec<u8>,
+    /// Evidence over the nonce in its CBOR envelope, in hex.
+    #[serde(default)]
+    pub evidence: Option<String>,
+}
+
+/// Judges an answer by the key of the certificate with which it came. Returns the verdict, and why.
+///
+/// # Errors
+/// [`ServerError::Authority`] when the registry refuses.
+pub fn judge(
+    app: &App,
+    key: &PublicKey,
+    answer: &AnswerBody,
+    now: Timestamp,
+) -> Result<(Verdict, String), ServerError> {
+    if key.verify(&signed_bytes(&answer.nonce), &answer.signature).is_err() {
+        return Ok((Verdict::Failed, "the signature is not by the certificate's key".to_owned()));
+    }
+    let Some(evidence) = &answer.evidence else {
+        return Ok((Verdict::SignatureOnly, "it came without evidence".to_owned()));
+    };
+    let appraised = read(evidence).and_then(|evidence| Ok((evidence, nonce(&answer.nonce)?)));
+    let appraised = match appraised {
+        Err(why) => Err(why),
+        Ok((evidence, nonce)) => {
+            let mut authority = app.authority();
+            let record = authority.registry().key(&key.spki_sha256()).map_err(AuthorityError::from)?;
+            appraise(&evidence, &nonce, record.as_ref(), authority.verifier(), now)
+        }
+    };
+    Ok(match appraised.map(Appraised::into_value) {
+        Ok(AttestedKey { key: attested, assurance, endorser }) if attested == *key => {
+            let digest = assurance.evidence_sha256.map(hex::encode).unwrap_or_default();
+            let says = format!("{}, endorsed by {endorser}; evidence {digest}", assurance.summary());
+            (Verdict::Attested, says)
+        }
+        Ok(AttestedKey { key: attested, .. }) => {
+            let (found, expected) = (attested.spki_sha256(), key.spki_sha256());
+            (Verdict::Failed, format!("the evidence speaks of key {found}, the certificate of {expected}"))
+        }
+        Err(why) => (Verdict::Failed, printable(&why, 500)),
+    })
+}
+
+fn read(evidence: &str) -> Result<Evidence, String> {
+    let bytes =
+        hex::decode(evidence).map_err(|error| format!("the evidence is not written in hex: {error}"))?;
+    Evidence::from_cbor(&bytes).map_err(|error| error.to_string())
+}
+
+fn nonce(bytes: &[u8]) -> Result<Nonce, String> {
+    Nonce::new(bytes).map_err(|error| error.to_string())
+}
+
+/// Appraises evidence. A TPM's attestation key was activated when the device enrolled, and the evidence of that day
+/// names it: the same one speaks for the same TPM, so that no second dialogue is needed.
+fn appraise(
+    evidence: &Evidence,
+    nonce: &Nonce,
+    record: Option<&KeyRecord>,
+    policy: &touchmark_attest::Policy,
+    now: Timestamp,
+) -> Result<Appraised<AttestedKey>, String> {
+    match evidence {
+        Evidence::Element(evidence) => {
+            touchmark_attest::element::appraise(evidence, nonce, policy, now).map_err(|error| explain(&error))
+        }
+        Evidence::Tpm(evidence) => {
+            let proven = record.filter(|record| record.assurance.basis == Basis::Attested);
+            let enrolled = proven.and_then(|record| Evidence::from_cbor(record.evidence.as_deref()?).ok());
+            let Some(Evidence::Tpm(enrolled)) = enrolled else {
+                return Err(
+                    "the device enrolled without a TPM's evidence, so no attestation key is known".to_owned()
+                );
+            };
+            let name = PublicArea::from_bytes(&enrolled.ak_public)
+                .and_then(|public| public.name())
+                .map_err(|error| error.to_string())?;
+            touchmark_attest::tpm::appraise(evidence, nonce, &trust_ak_name(&name.0), now)
+                .map_err(|error| explain(&error))
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
