@@ -51,15 +51,17 @@ cluster { name: soak, listen: 127.0.0.1:$((base + 3 + $1)), routes: [$routes] }
 CONF
     nats-server -c "$work/node-$1.conf" >/dev/null 2>&1 &
     pid[node-$1]=$!
+    disown $!
 }
 start_worker() {
     "$touchmark" monitor work --nats "$servers" --name "worker-$1" --lease-s 3 --checkpoint-s 5 \
         >/dev/null 2>>"$work/worker-$1.log" &
     pid[worker-$1]=$!
+    disown $!
 }
 kill_one() {
     kill -9 "${pid[$1]}" 2>/dev/null || true
-    wait "${pid[$1]}" 2>/dev/null || true
+    while kill -0 "${pid[$1]}" 2>/dev/null; do sleep 0.05; done
     unset "pid[$1]"
 }
 

@@ -272,7 +272,13 @@ fn stdin_gives_what_a_replay_gives() {
     assert_eq!(finished.text(), replayed(&events));
     assert!(finished.stderr.contains("in: 1 lines are no event"), "{}", finished.stderr);
     let again = run(site.command().arg("--once"), events.as_bytes()).must_end_with(0);
-    assert_eq!(again.text(), "", "every event was there before");
+    // Every event was there before; that the log was sent a second time may be said.
+    for line in again.text().lines() {
+        let finding: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(finding["rules"][0], "source.late", "{finding}");
+    }
+    let before = replayed(&events).lines().count();
+    assert!(site.findings().lines().count() <= before + 1, "{}", site.findings());
 }
 
 #[test]
@@ -308,7 +314,7 @@ fn a_broker_keeps_what_comes_while_the_monitor_is_away() {
         broker.port
     );
     fs::write(site.path("monitor.toml"), configuration).unwrap();
-    let events = Fleet { devices: 6, beats: 30, cloned_every: 3 }.lines();
+    let events = Fleet { devices: 9, beats: 30, cloned_every: 3 }.lines();
     let lines: Vec<&str> = events.split_inclusive('\n').collect();
     let (mut process, _) = site.start();
     wait_for("the subscription", || broker.log().contains("touchmark-broker 1 fleet/+/events").then_some(()));

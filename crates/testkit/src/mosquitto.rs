@@ -43,7 +43,8 @@ impl Mosquitto {
         Self::run(&file, port, log, zone)
     }
 
-    /// Starts a broker in `folder` that takes anybody, without TLS, and keeps messages for clients that are away.
+    /// Starts a broker in `folder` that takes anybody, without TLS, keeps messages for clients that are away, and logs
+    /// subscriptions too.
     ///
     /// # Panics
     /// When its files cannot be written or it does not start.
@@ -53,7 +54,7 @@ impl Mosquitto {
         let log = folder.join(format!("mosquitto-{port}.log"));
         let configuration = format!(
             "user root\nlog_dest file {}\nlistener {port} 127.0.0.1\nallow_anonymous true\n\
-             max_queued_messages 0\n",
+             max_queued_messages 0\nlog_type all\n",
             log.display()
         );
         let file = folder.join(format!("mosquitto-{port}.conf"));
