@@ -31,6 +31,9 @@ tpm2_makecredential tpm2-tools      makes and reads TPM structures, as a second 
 libtss2-tcti-swtpm.so.0 libtss2-tcti-swtpm0 lets tpm2-tools reach swtpm
 softhsm2-util       softhsm2        a PKCS#11 token in software
 mcopy               mtools          reads and writes FAT images, as a second implementation
+haproxy             haproxy         a terminator whose log is read
+mosquitto           mosquitto       an MQTT broker whose log is read, and that carries events
+nats-server         nats-server     the cluster over which monitors share their work
 chromium            chromium        a browser that shows the dashboard
 chromedriver        chromium-driver drives that browser
 LIST

@@ -1,6 +1,6 @@
 //! Workers on a NATS JetStream cluster of three nodes: one node and one worker are killed in the middle, and the findings
 //! are those of a replay of the same events in one process.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers: a surprise is a panic")]
+#![expect(clippy::unwrap_used, reason = "test helpers: a surprise is a panic")]
 
 use std::collections::BTreeSet;
 use std::fs;

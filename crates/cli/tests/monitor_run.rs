@@ -272,13 +272,8 @@ fn stdin_gives_what_a_replay_gives() {
     assert_eq!(finished.text(), replayed(&events));
     assert!(finished.stderr.contains("in: 1 lines are no event"), "{}", finished.stderr);
     let again = run(site.command().arg("--once"), events.as_bytes()).must_end_with(0);
-    // Every event was there before; that the log was sent a second time may be said.
-    for line in again.text().lines() {
-        let finding: Value = serde_json::from_str(line).unwrap();
-        assert_eq!(finding["rules"][0], "source.late", "{finding}");
-    }
-    let before = replayed(&events).lines().count();
-    assert!(site.findings().lines().count() <= before + 1, "{}", site.findings());
+    // Every event was there before: nothing follows but the note that an old log came.
+    assert!(again.text().lines().all(|line| line.contains("\"kind\":\"source-fault\"")), "{}", again.text());
 }
 
 #[test]
@@ -314,7 +309,7 @@ fn a_broker_keeps_what_comes_while_the_monitor_is_away() {
         broker.port
     );
     fs::write(site.path("monitor.toml"), configuration).unwrap();
-    let events = Fleet { devices: 9, beats: 30, cloned_every: 3 }.lines();
+    let events = FLEET.lines();
     let lines: Vec<&str> = events.split_inclusive('\n').collect();
     let (mut process, _) = site.start();
     wait_for("the subscription", || broker.log().contains("touchmark-broker 1 fleet/+/events").then_some(()));
@@ -323,17 +318,14 @@ fn a_broker_keeps_what_comes_while_the_monitor_is_away() {
     process.kill();
     mqtt_publish(site.folder.path(), broker.port, &second.concat());
     let (process, _) = site.start();
-    wait_for("all events to be read", || {
-        let copy = site.path("copy");
-        fs::create_dir_all(&copy).unwrap();
-        for name in ["steps.db", "steps.db-wal"] {
-            let _missing = fs::copy(site.data.join(name), copy.join(name));
-        }
-        let bytes = fs::read(copy.join("steps.db")).unwrap_or_default();
-        let wal = fs::read(copy.join("steps.db-wal")).unwrap_or_default();
-        let last = lines.last().unwrap().trim_end().as_bytes();
-        let has = |bytes: &[u8]| bytes.windows(last.len()).any(|window| window == last);
-        (has(&bytes) || has(&wal)).then_some(())
+    // Of a message whose acknowledgement was on its way at the kill there may be two.
+    let acknowledged = || broker.log().matches("Received PUBACK from touchmark-broker").count();
+    let mut before = 0;
+    wait_for("all messages to be acknowledged", || {
+        let now = acknowledged();
+        std::thread::sleep(Duration::from_millis(500));
+        let settled = now == std::mem::replace(&mut before, now);
+        (now >= lines.len() && settled).then_some(())
     });
     process.terminate();
     fs::write(site.path("monitor.toml"), "tick_s = 0\n").unwrap();

@@ -83,10 +83,10 @@ pub struct Sinks<'a> {
 /// Why nothing was simulated.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
-    /// MO-0030, misuse: the scenario's start is not a moment.
+    /// MO-0030, caller: the scenario's start is not a moment.
     #[error("the scenario's start is no time")]
     Start(#[source] TimestampError),
-    /// MO-0031, misuse: a number in the scenario is out of its range.
+    /// MO-0031, caller: a number in the scenario is out of its range.
     #[error("the scenario's {field} is {found}; it must be {allowed}")]
     Range {
         /// Which number.

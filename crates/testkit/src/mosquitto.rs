@@ -43,8 +43,7 @@ impl Mosquitto {
         Self::run(&file, port, log, zone)
     }
 
-    /// Starts a broker in `folder` that takes anybody, without TLS, keeps messages for clients that are away, and logs
-    /// subscriptions too.
+    /// Starts a broker in `folder` that takes anybody, without TLS, and keeps messages for clients that are away.
     ///
     /// # Panics
     /// When its files cannot be written or it does not start.
@@ -53,8 +52,8 @@ impl Mosquitto {
         let port = free_port();
         let log = folder.join(format!("mosquitto-{port}.log"));
         let configuration = format!(
-            "user root\nlog_dest file {}\nlistener {port} 127.0.0.1\nallow_anonymous true\n\
-             max_queued_messages 0\nlog_type all\n",
+            "user root\nlog_dest file {}\nlog_type all\nlistener {port} 127.0.0.1\nallow_anonymous true\n\
+             max_queued_messages 0\n",
             log.display()
         );
         let file = folder.join(format!("mosquitto-{port}.conf"));

@@ -26,7 +26,7 @@ const LONGEST: usize = 128 * 1024;
 /// Follows a file until the monitor stops, whatever fails; with `once`, to its end or the first failure.
 ///
 /// # Errors
-/// With `once`: [`ServerError::File`] when the file cannot be read, and the errors of [`Desk::take`].
+/// With `once`: [`ServerError::File`] when the file cannot be read, and the errors of [`Intake::take`].
 pub async fn follow(intake: Intake, path: PathBuf, once: bool, mut stop: Stop) -> Result<(), ServerError> {
     loop {
         let (input, file) = (intake.clone(), path.clone());
