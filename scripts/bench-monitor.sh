@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures the monitor on one file of events, and in the same run, on the same file, engines that others built, with the
-# least that finds a copy: an identity that goes from network A to B and back to A within 15 minutes.
+# least that finds a copy: an identity that goes from network A to B and back to A within half an hour.
 #
 #   scripts/bench-monitor.sh [DEVICES] [DIR]
 #
@@ -95,7 +95,7 @@ install() {
 
 if wanted duckdb; then
     if install "$work/duckdb" duckdb; then
-        cat >"$work/duckdb.py" <<'PY'
+        cat >"$work/query.py" <<'PY'
 import sys
 import duckdb
 duckdb.execute("SET threads = 2")
@@ -111,10 +111,10 @@ print(duckdb.__version__, duckdb.execute("""
     SELECT count(DISTINCT id) FROM (
         SELECT id, t, asn, lag(asn) OVER w AS one, lag(asn, 2) OVER w AS two, lag(t, 2) OVER w AS since
         FROM seen WINDOW w AS (PARTITION BY id ORDER BY t))
-    WHERE asn = two AND asn <> one AND t - since <= INTERVAL 15 MINUTE""", [sys.argv[1]]).fetchone()[0])
+    WHERE asn = two AND asn <> one AND t - since <= INTERVAL 30 MINUTE""", [sys.argv[1]]).fetchone()[0])
 PY
         cat "$data/events.ndjson" >/dev/null
-        PYTHONPATH="$work/duckdb" measure python3 "$work/duckdb.py" "$data/events.ndjson"
+        PYTHONPATH="$work/duckdb" measure python3 "$work/query.py" "$data/events.ndjson"
         read -r version found <"$work/out"
         row "DuckDB $version, A-B-A alone, lines, 2 threads: $found identities" "$events" 0
     else
@@ -141,7 +141,7 @@ INSERT INTO found SELECT id FROM (
     FROM (SELECT \`time\`, COALESCE(\`identity\`.spki_sha256, \`identity\`.cert_sha256, \`identity\`.common_name,
         \`identity\`.client_id) AS id, peer.asn AS asn FROM events WHERE peer.asn IS NOT NULL)
     WINDOW w AS (PARTITION BY id ORDER BY \`time\`))
-WHERE asn = asn2 AND asn <> asn1 AND TIMESTAMPDIFF(SECOND, at2, at0) <= 900;
+WHERE asn = asn2 AND asn <> asn1 AND TIMESTAMPDIFF(SECOND, at2, at0) <= 1800;
 SQL
         # The wheel has the engine and no start script: a program of one file runs the statements in one process.
         cat >"$work/Job.java" <<'JAVA'
