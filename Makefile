@@ -3,12 +3,14 @@
 CARGO ?= cargo
 # Passed on to the demonstration: `make demo ARGS=--exit` ends by itself.
 ARGS ?=
+# `make bench-monitor`: how many identities the file has.
+DEVICES ?= 1000000
 # `make fuzz`: seconds for each target, and which; none named means all.
 SECONDS ?= 20
 TARGETS ?=
 BINARY := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)/release/touchmark
 
-.PHONY: help build demo test lint bench fuzz supply-chain clean-demo
+.PHONY: help build demo test lint bench bench-monitor fuzz supply-chain clean-demo
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -37,6 +39,9 @@ lint: ## format, clippy, documentation
 
 bench: ## measured unit costs beside those of foreign programs, as a table
 	@scripts/bench.sh
+
+bench-monitor: build ## events a second beside DuckDB and Flink on the same file; DEVICES (1000000)
+	@scripts/bench-monitor.sh $(DEVICES)
 
 fuzz: ## every parser of foreign bytes; SECONDS for each target (20), TARGETS to choose
 	@scripts/fuzz.sh $(SECONDS) $(TARGETS)

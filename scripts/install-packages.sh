@@ -33,8 +33,10 @@ softhsm2-util       softhsm2        a PKCS#11 token in software
 mcopy               mtools          reads and writes FAT images, as a second implementation
 haproxy             haproxy         a terminator whose log is read
 mosquitto           mosquitto       an MQTT broker whose log is read, and that carries events
+mosquitto_pub       mosquitto-clients sends to that broker, and reads from it
 nats-server         nats-server     the cluster over which monitors share their work
 script              bsdutils        gives a program a terminal
+python3             python3         receives findings over HTTP and syslog
 chromium            chromium        a browser that shows the dashboard
 chromedriver        chromium-driver drives that browser
 LIST

@@ -2,6 +2,7 @@
 //! behind the outermost check. `seeds DIRECTORY` fills `DIRECTORY/TARGET/seed-N`; what is there is written anew.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use touchmark_authority::est::{Wrapping, encode_body};
 use touchmark_authority::x509::sha1;
 use touchmark_element::{Element, TEST_ROOT_CERTIFICATE_PEM};
 use touchmark_fuzz::{
-    GOOD_SERIAL, KNOWN_POINT, KNOWN_SCALAR, REVOKED_SERIAL, authority, joined, known_pair, known_public,
-    known_store, nonce, now,
+    FINDINGS, GOOD_SERIAL, KNOWN_POINT, KNOWN_SCALAR, REVOKED_SERIAL, authority, joined, known_pair, known_public,
+    known_store, nonce, now, sealed, sections, small_settings,
 };
 use touchmark_identity::apdu::se05x::{
     ATTESTATION_KEY, Attributes, CURVE_NIST_P256, ECDSA_SHA256, Instruction, ObjectType, Origin, Policy,
@@ -36,6 +37,7 @@ use touchmark_identity::tpm::{
 use touchmark_keystore::element::ElementStore;
 use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::{Counters, KeyStore, Objects, Ratchet};
+use touchmark_monitor::Monitor;
 use touchmark_monitor::batch::encode;
 use x509_cert::Certificate;
 use x509_cert::ext::Extension;
@@ -53,7 +55,6 @@ type Failed = Box<dyn std::error::Error>;
 /// Private key of the TEST root; public, as docs/keys.md says.
 const TEST_ROOT_KEY_PEM: &str = include_str!("../../crates/element/test-root/test-element-root.key.pem");
 const EVENTS: &str = include_str!("../../crates/identity/tests/samples/event-1.ndjson");
-const FINDINGS: &str = include_str!("../../crates/identity/tests/samples/finding-1.ndjson");
 /// ecdsa-with-SHA256 (RFC 5758 §3.2).
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
@@ -517,10 +518,41 @@ fn watch(seeds: &Seeds) -> Result<(), Failed> {
         beat(3, 2, a, 42, 1_020_000),
         beat(4, 3, b, 13, 180_000),
     ];
+    let read: Vec<Event> =
+        events.iter().map(|line| Event::from_line(line.as_bytes())).collect::<Result<_, _>>()?;
+    let batches = read.chunks(3).map(encode).collect::<Result<Vec<_>, _>>()?.concat();
     seeds.add(
         "replay",
-        [format!("{registry}\n{}", events.concat()), format!("\n{EVENTS}"), events.concat()],
+        [
+            format!("{registry}\n{}", events.concat()).into_bytes(),
+            format!("\n{EVENTS}").into_bytes(),
+            events.concat().into_bytes(),
+            batches,
+        ],
     )?;
+
+    // Checkpoints: of nothing, of what is held back, and of what was observed.
+    let mut snapshots = Vec::new();
+    let mut monitor = Monitor::new(&small_settings(), NonZeroUsize::MIN);
+    monitor.register(&Event::from_line(registry.trim().as_bytes())?);
+    for number in 0..3 {
+        match number {
+            1 => monitor.take_lines(&events.each_ref().map(|line| line.trim().as_bytes()), &mut |_, _| {}),
+            2 => monitor.finish(),
+            _ => {}
+        }
+        let mut snapshot = Vec::new();
+        monitor.snapshot(&small_settings(), &mut snapshot)?;
+        assert_eq!(sealed(&sections(&snapshot)), snapshot, "the target makes what the monitor reads");
+        snapshots.push(sections(&snapshot));
+    }
+    seeds.add("snapshot", snapshots)?;
+
+    // The policy of the documentation.
+    let page = include_str!("../../docs/response.md");
+    let policy = page.split("```toml\n").nth(1).and_then(|text| text.split("```").next());
+    let settings = "[monitor]\nboot_tolerance_s = 600\nmax_identities = 1000\n";
+    seeds.add("policy", [policy.ok_or("the documentation shows no policy")?, settings])?;
     Ok(())
 }
 

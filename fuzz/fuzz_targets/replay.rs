@@ -1,32 +1,43 @@
-//! Registry and events in one input, apart by an empty line, as the replay and the running server see them.
+//! Registry and events in one input, apart by an empty line, or batches alone: as the replay sees them.
 #![no_main]
 
-use std::io::BufRead;
+use std::io::Read;
+use std::num::NonZeroUsize;
 
 use libfuzzer_sys::fuzz_target;
+use touchmark_fuzz::{small_settings, tell};
 use touchmark_identity::finding::Finding;
-use touchmark_monitor::{Engine, Settings, replay};
+use touchmark_monitor::batch::MAGIC;
+use touchmark_monitor::{Monitor, replay};
 
-fn run(registry: &[u8], events: &[u8]) -> (replay::Summary, Vec<u8>) {
-    // Small bounds, so that an input can reach them.
-    let settings = Settings { max_identities: 4, remembered_events: 8, ..Settings::default() };
-    let (mut engine, mut registry, mut findings) = (Engine::new(settings), registry, Vec::new());
-    let registry: Option<&mut dyn BufRead> = Some(&mut registry);
-    let summary = replay::replay(&mut engine, registry, &mut &*events, &mut findings, &mut |_| {});
-    (summary.expect("memory is read and written without failure"), findings)
+/// What was read, unless it broke off, and the findings.
+fn run(registry: &[u8], events: &[u8], workers: NonZeroUsize) -> (Option<replay::Summary>, Vec<Finding>) {
+    let mut monitor = Monitor::new(&small_settings(), workers);
+    let (mut registry, mut findings) = (registry, Vec::new());
+    let registry: Option<&mut dyn Read> = Some(&mut registry);
+    let summary = replay::replay(&mut monitor, registry, &mut &*events, &mut |finding| {
+        findings.push(finding.clone());
+        Ok(())
+    });
+    if let Err(error) = &summary {
+        assert!(matches!(error, replay::ReplayError::Batch { .. }), "memory is read without failure: {error:?}");
+        tell(error);
+    }
+    (summary.ok(), findings)
 }
 
 fuzz_target!(|data: &[u8]| {
-    let at = data.windows(2).position(|two| two == b"\n\n").map_or(0, |at| at + 1);
-    let (registry, events) = data.split_at(at);
-    let (summary, findings) = run(registry, events);
-    assert_eq!(run(registry, events), (summary.clone(), findings.clone()), "equal input, other output");
-    let text = String::from_utf8(findings).expect("findings are text");
-    assert_eq!(text.lines().count() as u64, summary.findings);
-    for line in text.lines() {
-        let finding = Finding::from_line(line.as_bytes()).expect("a finding that was just written");
-        assert_eq!(finding.to_line(), line);
+    let apart = data.windows(2).position(|two| two == b"\n\n").map_or(0, |at| at + 1);
+    let (registry, events) = if data.starts_with(&MAGIC) { data.split_at(0) } else { data.split_at(apart) };
+    let (summary, findings) = run(registry, events, NonZeroUsize::MIN);
+    let again = run(registry, events, NonZeroUsize::MIN.saturating_add(1));
+    assert_eq!(again, (summary.clone(), findings.clone()), "equal input, other output");
+    for finding in &findings {
+        let line = finding.to_line();
+        assert_eq!(Finding::from_line(line.as_bytes()).as_ref(), Ok(finding), "{line}");
     }
+    let Some(summary) = summary else { return };
+    assert_eq!(summary.findings, findings.len() as u64);
     for skipped in summary.skipped.values() {
         assert!(skipped.example.chars().chain(skipped.says.chars()).all(|c| !c.is_control()), "{skipped:?}");
     }

@@ -1,7 +1,8 @@
-//! `touchmark monitor convert`, and that what it writes can be replayed.
+//! `touchmark monitor convert`, and that what it writes can be replayed, in either form.
 
 use std::process::Command;
 
+use touchmark_testkit::fleet::Fleet;
 use touchmark_testkit::process::{Finished, run};
 
 fn touchmark(arguments: &[&str], input: &[u8]) -> Finished {
@@ -35,4 +36,34 @@ fn a_foreign_log_becomes_events_and_what_is_skipped_is_said() {
 
     let unknown = touchmark(&["convert", "--from", "squid", "--in", "-"], b"");
     assert!(unknown.code != Some(0) && unknown.stderr.contains("azure-event-grid"), "{}", unknown.all());
+}
+
+#[test]
+fn batches_are_replayed_as_lines_are() {
+    let events = Fleet { devices: 40, beats: 40, cloned_every: 7 }.lines();
+    let convert = ["convert", "--from", "touchmark", "--in", "-"];
+    let lines = touchmark(&convert, events.as_bytes()).must_end_with(0);
+    let batches = touchmark(&[&convert[..], &["--to", "batch"]].concat(), events.as_bytes()).must_end_with(0);
+    assert!(batches.stdout.starts_with(b"TMB1") && batches.stdout.len() * 2 < lines.stdout.len());
+    let replay = |events: &[u8], workers: &str| {
+        let done = touchmark(&["replay", "--events", "-", "--workers", workers], events).must_end_with(0);
+        assert!(!done.stderr.contains("skipped"), "{}", done.stderr);
+        done.text()
+    };
+    // A record has another digest than its line, and by it findings have other ids.
+    let story = |findings: &str| -> Vec<String> {
+        let about = |line: &str| {
+            let finding: serde_json::Value = serde_json::from_str(line).unwrap();
+            let parts = ["identity", "kind", "grade", "detected", "says"].map(|key| finding[key].to_string());
+            parts.join(" ")
+        };
+        findings.lines().map(about).collect()
+    };
+    let found = replay(&batches.stdout, "1");
+    assert!(story(&found).len() >= 6, "{found}");
+    assert_eq!(story(&found), story(&replay(&lines.stdout, "1")));
+    assert_eq!(replay(&batches.stdout, "3"), found);
+
+    let cut = touchmark(&["replay", "--events", "-"], &batches.stdout[..batches.stdout.len() - 1]);
+    assert!(cut.code != Some(0) && cut.stderr.contains("batch number"), "{}", cut.all());
 }

@@ -73,6 +73,7 @@ mod write;
 
 use std::hint::black_box;
 use std::io::BufRead;
+use std::sync::Arc;
 
 use touchmark_identity::event::{Event, MAX_LINE_BYTES, MAX_TEXT_BYTES, RawDigest};
 use touchmark_identity::key::sha256;
@@ -90,10 +91,28 @@ pub const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// The longest record, in bytes without its length: 128 KiB.
 pub const MAX_RECORD_BYTES: usize = 2 * MAX_LINE_BYTES;
 
-const MAGIC: [u8; 4] = *b"TMB1";
+/// What a batch begins with.
+pub const MAGIC: [u8; 4] = *b"TMB1";
 
 /// Magic, length, number of texts, number of records.
-const HEADER_BYTES: usize = 16;
+pub const HEADER_BYTES: usize = 16;
+
+/// How long a batch is, by its first [`HEADER_BYTES`]: for readers of several batches, one behind the other.
+///
+/// # Errors
+/// [`BatchError`] where these bytes are not all there, do not begin a batch, or say that it is too long or too short.
+pub fn announced_length(header: &[u8]) -> Result<usize, BatchError> {
+    let mut cut = Cut(header);
+    if cut.array() != Some(MAGIC) {
+        return Err(BatchError::Magic);
+    }
+    let length = cut.word().and_then(|length| usize::try_from(length).ok());
+    match length {
+        Some(found) if found > MAX_BATCH_BYTES => Err(BatchError::TooLong { found, max: MAX_BATCH_BYTES }),
+        Some(length) if length >= HEADER_BYTES && header.len() >= HEADER_BYTES => Ok(length),
+        _ => Err(BatchError::Length { found: header.len(), announced: length.unwrap_or(HEADER_BYTES) }),
+    }
+}
 
 /// Bytes that are read from the front. Every reader gives none, and then nothing is said of what is left, where they do
 /// not hold what it reads.
@@ -169,12 +188,13 @@ pub(crate) struct Shared<'a> {
 /// out; one whose length cannot be read ends the batch.
 #[derive(Debug)]
 pub(crate) struct Records<'a> {
-    texts: Vec<Shared<'a>>,
+    texts: Arc<[Shared<'a>]>,
     /// SHA-256 of the text table.
     table: [u8; 32],
     rest: Cut<'a>,
-    /// Records that were begun, and those that the header announced.
+    /// Records that were begun, those after which this reader ends, and those that the header announced.
     begun: u32,
+    until: u32,
     announced: u32,
 }
 
@@ -205,20 +225,50 @@ impl<'a> Records<'a> {
             texts.push(Shared { text, hash: TextHash::of(text.as_bytes()) });
         }
         let table = sha256(begin.get(..begin.len() - cut.0.len()).unwrap_or_default());
-        Ok(Self { texts, table, rest: cut, begun: 0, announced })
+        Ok(Self { texts: texts.into(), table, rest: cut, begun: 0, until: announced, announced })
+    }
+
+    /// At most so many readers that give the same, one after the other.
+    pub(crate) fn shares(mut self, number: usize) -> Vec<Self> {
+        let number = u32::try_from(number).unwrap_or(u32::MAX).max(1);
+        let each = self.announced.div_ceil(number).max(1);
+        let mut all = Vec::new();
+        while self.until - self.begun > each {
+            let mut ahead = self.rest;
+            // Whoever reads the records finds what is wrong with them.
+            if (0..each).any(|_| ahead.bytes(MAX_RECORD_BYTES).is_none()) {
+                break;
+            }
+            let until = self.begun + each;
+            let now = self.rest.0.get(..self.rest.0.len() - ahead.0.len()).unwrap_or_default();
+            all.push(Self { texts: Arc::clone(&self.texts), rest: Cut(now), until, ..self });
+            (self.rest, self.begun) = (ahead, until);
+        }
+        all.push(self);
+        all
+    }
+
+    /// What the digest of each record begins with: SHA-256 of the text table.
+    pub(crate) fn table(&self) -> [u8; 32] {
+        self.table
+    }
+
+    /// The texts, for [`named`].
+    pub(crate) fn texts(&self) -> Arc<[Shared<'a>]> {
+        Arc::clone(&self.texts)
     }
 
     /// The next record, or why it is none.
     #[inline(always)]
     pub(crate) fn next_record(&mut self) -> Option<Result<(Record<'a>, Raw<'a>), BatchError>> {
-        if self.begun == self.announced {
+        if self.begun == self.until {
             let left = self.rest.0.len();
             self.rest = Cut(&[]);
             return (left > 0).then_some(Err(BatchError::LeftOver { bytes: left }));
         }
         let number = self.begun + 1;
         let Some(bytes) = self.rest.bytes(MAX_RECORD_BYTES) else {
-            (self.begun, self.rest) = (self.announced, Cut(&[]));
+            (self.begun, self.rest) = (self.until, Cut(&[]));
             return Some(Err(BatchError::Cut { number, announced: self.announced }));
         };
         self.begun = number;
@@ -242,10 +292,15 @@ pub(crate) struct Raw<'a> {
     bytes: &'a [u8],
 }
 
-impl Raw<'_> {
-    /// The bytes whose SHA-256 is the digest.
-    pub(crate) fn digested(&self) -> Vec<u8> {
-        [self.table.as_slice(), self.bytes].concat()
+/// The event of a record that was read before.
+pub(crate) fn named(record: &[u8], texts: &[Shared<'_>]) -> Option<Event> {
+    Record::read(record, texts).ok()?.event().ok()
+}
+
+impl<'a> Raw<'a> {
+    /// The record.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// The digest by which a finding names the record.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
-use touchmark_identity::event::{Event, EventError, IdentityRef};
+use touchmark_identity::event::{Event, IdentityRef};
 use touchmark_identity::finding::Finding;
 
 use crate::engine::Engine;
@@ -34,8 +34,9 @@ struct Second {
 }
 
 impl Second {
-    fn push(&mut self, held: Held, line: &[u8]) {
-        self.events.push((held, self.lines.len(), line.len()));
+    fn push(&mut self, held: Held, head: &[u8], line: &[u8]) {
+        self.events.push((held, self.lines.len(), head.len() + line.len()));
+        self.lines.extend_from_slice(head);
         self.lines.extend_from_slice(line);
     }
 }
@@ -78,22 +79,23 @@ impl Partition {
         }
     }
 
-    /// Holds an event back with its line. `read` reads it once more where the engine does not know the identity, for its
-    /// names in full.
+    /// Holds an event back with its line, before which `head` belongs in what its digest is made of. `read` reads the line
+    /// once more where the engine does not know the identity, for its names in full.
     pub(crate) fn hold(
         &mut self,
         held: Held,
+        head: &[u8],
         line: &[u8],
-        read: &mut dyn FnMut(&[u8]) -> Result<Event, EventError>,
+        read: &dyn Fn(&[u8]) -> Option<Event>,
     ) {
         if let Held::Observation(seen) = &held
             && let Some(key) = self.engine.unknown(&seen.names)
             && !self.labels.contains_key(&key)
-            && let Ok(event) = read(line)
+            && let Some(event) = read(line)
         {
             self.labels.insert(key, event.identity);
         }
-        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held, line);
+        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held, head, line);
         self.count += 1;
     }
 
@@ -158,7 +160,7 @@ impl Partition {
 
     /// Takes back what was held when a snapshot was made.
     pub(crate) fn restore_held(&mut self, held: Held, line: &[u8]) {
-        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held, line);
+        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held, &[], line);
         self.count += 1;
     }
 

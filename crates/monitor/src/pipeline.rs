@@ -5,7 +5,6 @@
 //! the same for every order of arrival within the watermark, and for every number of threads: a partition sees the same
 //! events in the same order, and the partitions' findings are joined in the order of the events.
 
-use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use touchmark_identity::event::{Event, EventBody, EventError, RawDigest};
 use touchmark_identity::finding::Finding;
 use touchmark_identity::timestamp::Timestamp;
 
-use crate::batch::{BatchError, Body, Records};
+use crate::batch::{BatchError, Body, Records, named};
 use crate::clocks::Clocks;
 use crate::engine::Counts;
 use crate::fleet::Fleet;
@@ -65,8 +64,18 @@ impl std::fmt::Debug for Monitor {
 /// An event on its way to its partition, and the line that it was read from.
 struct Coming<'a> {
     held: Held,
-    line: Cow<'a, [u8]>,
+    line: &'a [u8],
 }
+
+/// What all the lines of one input share.
+struct Origin<'a> {
+    /// What belongs before each line in what its digest is made of.
+    head: &'a [u8],
+    /// Reads a line once more.
+    read: &'a (dyn Fn(&[u8]) -> Option<Event> + Sync),
+}
+
+const LINES: Origin<'static> = Origin { head: &[], read: &|line| Event::from_line(line).ok() };
 
 impl Monitor {
     /// A monitor that knows nothing yet, on so many threads. Bounds in `settings` are shared out over the partitions.
@@ -119,89 +128,94 @@ impl Monitor {
 
     /// Takes lines; `refused` is told of each that is no event, by its place.
     pub fn take_lines(&mut self, lines: &[&[u8]], refused: &mut dyn FnMut(usize, EventError)) {
-        let workers = self.caches.len();
-        let share = lines.len().div_ceil(workers).max(1);
         let enrich = self.enrich.as_ref();
         let read = |lines: &[&[u8]], texts: &mut TextCache| -> Vec<Result<Item, EventError>> {
             lines.iter().map(|line| read(line, texts, enrich)).collect()
         };
-        let mut items: Vec<Vec<Result<Item, EventError>>> = Vec::new();
-        if workers == 1 || lines.len() < 256 {
-            items.extend(self.caches.first_mut().map(|texts| read(lines, texts)));
-        } else {
-            std::thread::scope(|scope| {
-                let read = &read;
-                let shares = lines.chunks(share).zip(&mut self.caches);
-                let threads: Vec<_> =
-                    shares.map(|(lines, texts)| scope.spawn(move || read(lines, texts))).collect();
-                items.extend(threads.into_iter().filter_map(|thread| thread.join().ok()));
-            });
-        }
+        let share = lines.len().div_ceil(self.caches.len()).max(1);
+        let shares = if lines.len() < 256 { vec![lines] } else { lines.chunks(share).collect() };
+        let items = in_threads(shares, &mut self.caches, &read);
         let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
         for (place, (item, line)) in items.into_iter().flatten().zip(lines).enumerate() {
             match item {
-                Ok(item) => {
-                    let (at, held) = self.route(item, line);
-                    if let Some(queue) = coming.get_mut(usize::from(at)) {
-                        queue.push(Coming { held, line: Cow::Borrowed(line) });
-                    }
-                }
+                Ok(item) => self.share_out(item, &LINES, line, &mut coming),
                 Err(error) => refused(place, error),
             }
         }
         let watermark = self.clocks.watermark();
-        self.observe(watermark, coming);
+        self.observe(watermark, coming, &LINES);
     }
 
     /// Takes a batch of events in the binary form; `refused` is told of each record that cannot be read, by its place.
+    /// Gives how many records there were.
     ///
     /// # Errors
     /// [`BatchError`] when it is no batch; nothing of it was taken then.
-    pub fn take_batch(
+    pub fn take_batch<'a>(
         &mut self,
-        batch: &[u8],
+        batch: &'a [u8],
         refused: &mut dyn FnMut(usize, BatchError),
-    ) -> Result<(), BatchError> {
-        let mut records = Records::open(batch)?;
-        let mut texts = self.texts.cache();
-        let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
-        let mut place = 0;
-        while let Some(next) = records.next_record() {
-            let taken = next.and_then(|(record, raw)| {
-                let line = raw.digested();
-                let item = match record.body {
-                    Body::Registry(_) => Item::Registry(Box::new(records.event(&record)?)),
-                    _ => {
-                        let seen = Observation::of_record(&record, &raw, &mut texts, Digests::WithoutId);
-                        let at = usize::from(self.routes.of(&seen.names));
-                        if let Some(partition) = self.partitions.get_mut(at)
-                            && let Some(key) = partition.engine.unknown(&seen.names)
-                        {
-                            partition.restore_label(key, records.event(&record)?.identity);
-                        }
-                        Item::Observation(seen)
-                    }
-                };
-                Ok((item, line))
-            });
-            match taken {
-                Ok((item, line)) => {
-                    let (at, held) = self.route(item, &line);
-                    if let Some(queue) = coming.get_mut(usize::from(at)) {
-                        queue.push(Coming { held, line: Cow::Owned(line) });
-                    }
+    ) -> Result<u64, BatchError> {
+        let records = Records::open(batch)?;
+        let (table, named_texts) = (records.table(), records.texts());
+        let again = |record: &[u8]| named(record, &named_texts);
+        let origin = Origin { head: &table, read: &again };
+        let enrich = self.enrich.as_ref();
+        let read =
+            |mut records: Records<'a>, texts: &mut TextCache| -> Vec<Result<(Item, &'a [u8]), BatchError>> {
+                let mut items = Vec::new();
+                while let Some(next) = records.next_record() {
+                    items.push(next.and_then(|(record, raw)| {
+                        let item = match (&record.body, enrich) {
+                            (Body::Registry(_), _) => Item::Registry(Box::new(records.event(&record)?)),
+                            (_, None) => Item::Observation(Observation::of_record(
+                                &record,
+                                &raw,
+                                texts,
+                                Digests::WithoutId,
+                            )),
+                            (_, Some(enrich)) => {
+                                let mut event = records.event(&record)?;
+                                enrich(&mut event);
+                                Item::of(event, raw.digest(), texts)
+                            }
+                        };
+                        Ok((item, raw.bytes()))
+                    }));
                 }
+                items
+            };
+        let items = in_threads(records.shares(self.caches.len()), &mut self.caches, &read);
+        let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
+        let mut taken = 0;
+        for (place, item) in items.into_iter().flatten().enumerate() {
+            taken += 1;
+            match item {
+                Ok((item, record)) => self.share_out(item, &origin, record, &mut coming),
                 Err(error) => refused(place, error),
             }
-            place += 1;
         }
         let watermark = self.clocks.watermark();
-        self.observe(watermark, coming);
-        Ok(())
+        self.observe(watermark, coming, &origin);
+        Ok(taken)
+    }
+
+    /// Has an item wait for its partition.
+    fn share_out<'a>(
+        &mut self,
+        item: Item,
+        origin: &Origin<'_>,
+        line: &'a [u8],
+        coming: &mut [Vec<Coming<'a>>],
+    ) {
+        let (at, held) = self.route(item, origin.head, line);
+        if let Some(queue) = coming.get_mut(usize::from(at)) {
+            queue.push(Coming { held, line });
+        }
     }
 
     /// The partition of an item, and the item at its corrected time.
-    fn route(&mut self, item: Item, line: &[u8]) -> (u8, Held) {
+    fn route(&mut self, item: Item, head: &[u8], line: &[u8]) -> (u8, Held) {
         let (at, source, time, received, key, connected) = match &item {
             Item::Observation(seen) => {
                 let at = self.routes.of(&seen.names);
@@ -213,7 +227,7 @@ impl Monitor {
                     EventBody::Registry(registry) => self.routes.learn(&event.identity, registry),
                     _ => 0,
                 };
-                let key = Item::registry_key(event, RawDigest::of(line));
+                let key = Item::registry_key(event, RawDigest::of(&[head, line].concat()));
                 let time = event.time.micros() / 1_000;
                 // The registry's clock says when something holds from; it does not say how far the others have come.
                 return (at, Held::from((item, time, key)));
@@ -231,12 +245,12 @@ impl Monitor {
         (at, Held::from((item, time, key)))
     }
 
-    fn observe(&mut self, watermark: i64, coming: Vec<Vec<Coming<'_>>>) {
+    fn observe(&mut self, watermark: i64, coming: Vec<Vec<Coming<'_>>>, origin: &Origin<'_>) {
         let work = |partitions: &mut [Partition], coming: Vec<Vec<Coming<'_>>>| {
             let mut out: Vec<Written> = Vec::new();
             for (partition, coming) in partitions.iter_mut().zip(coming) {
                 for Coming { held, line } in coming {
-                    partition.hold(held, &line, &mut Event::from_line);
+                    partition.hold(held, origin.head, line, origin.read);
                 }
                 partition.observe(watermark, &mut out);
             }
@@ -270,12 +284,12 @@ impl Monitor {
     pub fn tick(&mut self, now: Timestamp) {
         self.clocks.pass(now.micros() / 1_000);
         let watermark = self.clocks.watermark();
-        self.observe(watermark, Vec::from_iter((0..PARTITIONS).map(|_| Vec::new())));
+        self.observe(watermark, Vec::from_iter((0..PARTITIONS).map(|_| Vec::new())), &LINES);
     }
 
     /// There will be no more events: all that is held back is observed.
     pub fn finish(&mut self) {
-        self.observe(i64::MAX, Vec::from_iter((0..PARTITIONS).map(|_| Vec::new())));
+        self.observe(i64::MAX, Vec::from_iter((0..PARTITIONS).map(|_| Vec::new())), &LINES);
     }
 
     /// The findings since the last call, in the order of the events that led to them.
@@ -323,6 +337,24 @@ impl Monitor {
             .collect();
         sources.sort_by(|a, b| a.source.cmp(&b.source));
         sources
+    }
+}
+
+/// Has each share read with a cache of texts of its own, at once where there are several; what came of them, in their order.
+fn in_threads<S: Send, T: Send>(
+    shares: Vec<S>,
+    caches: &mut [TextCache],
+    read: &(impl Fn(S, &mut TextCache) -> T + Sync),
+) -> Vec<T> {
+    let mut pairs: Vec<_> = shares.into_iter().zip(caches).collect();
+    match pairs.pop() {
+        Some((share, texts)) if pairs.is_empty() => vec![read(share, texts)],
+        last => std::thread::scope(|scope| {
+            pairs.extend(last);
+            let threads: Vec<_> =
+                pairs.into_iter().map(|(share, texts)| scope.spawn(move || read(share, texts))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        }),
     }
 }
 

@@ -7,26 +7,27 @@ use touchmark_identity::event::Event;
 use touchmark_identity::finding::Finding;
 
 use crate::adapters::safe_example;
+use crate::batch::{BatchError, HEADER_BYTES, MAGIC, announced_length};
 use crate::engine::Counts;
 use crate::pipeline::Monitor;
 
-/// Lines that were skipped for one reason.
+/// Lines, or records of batches, that were skipped for one reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
     /// How many.
     pub lines: u64,
-    /// The number of the first such line, from 1, within its input.
+    /// The number of the first such line or record, from 1, within its input.
     pub first_line: u64,
     /// What was wrong with it, in words.
     pub says: String,
-    /// Its beginning, printable characters alone.
+    /// Its beginning, printable characters alone; nothing of a record.
     pub example: String,
 }
 
 /// What a replay has read and written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Lines of both inputs, empty ones left out.
+    /// Lines of both inputs, empty ones left out, and records of batches.
     pub lines: u64,
     /// Findings written, each revision counted.
     pub findings: u64,
@@ -50,6 +51,15 @@ pub enum ReplayError {
         #[source]
         source: io::Error,
     },
+    /// MO-0006, peer: what follows the last batch that was read is no batch.
+    #[error("batch number {number} cannot be read, nor what comes after it")]
+    Batch {
+        /// Its number, from 1.
+        number: u64,
+        /// What is wrong.
+        #[source]
+        source: BatchError,
+    },
     /// MO-0002, environment: a finding cannot be written.
     #[error("cannot write finding number {number}")]
     Write {
@@ -68,6 +78,7 @@ impl ReplayError {
         match self {
             Self::Read { .. } => "MO-0001",
             Self::Write { .. } => "MO-0002",
+            Self::Batch { .. } => "MO-0006",
         }
     }
 }
@@ -78,11 +89,13 @@ const PIECE: usize = 1 << 20;
 /// Reads registry lines, which are valid from the beginning whatever their `time` says, then events, and gives each
 /// finding to `write`.
 ///
-/// A line that cannot be read is skipped and counted by reason with one example. Equal input gives equal findings, for
-/// any number of threads, and for any order of events within the watermark.
+/// Events are lines or, where the input begins with `TMB1`, batches ([`crate::batch`]), one behind the other.
+///
+/// A line or record that cannot be read is skipped and counted by reason with one example. Equal input gives equal
+/// findings, for any number of threads, and for any order of events within the watermark.
 ///
 /// # Errors
-/// [`ReplayError`] when an input cannot be read or a finding cannot be written.
+/// [`ReplayError`] when an input cannot be read, a finding cannot be written, or a batch does not end where it says.
 pub fn replay(
     monitor: &mut Monitor,
     registry: Option<&mut dyn Read>,
@@ -106,14 +119,23 @@ pub fn replay(
             give(monitor, summary, write)
         })?;
     }
-    pieces("events", events, &mut summary, &mut |summary, first, lines| {
-        monitor.take_lines(lines, &mut |place, error| {
-            let line = lines.get(place).copied().unwrap_or_default();
-            let number = first + u64::try_from(place).unwrap_or(0);
-            summary.skip(error.reason(), number, error.to_string(), line);
-        });
-        give(monitor, summary, write)
-    })?;
+    let mut head = Vec::new();
+    // An input that fails here fails again when it is read on, and then it is known after which line.
+    let _later = (&mut *events).take(MAGIC.len() as u64).read_to_end(&mut head);
+    let is_batch = head == MAGIC;
+    let mut events = head.as_slice().chain(events);
+    if is_batch {
+        batches(monitor, &mut events, &mut summary, write)?;
+    } else {
+        pieces("events", &mut events, &mut summary, &mut |summary, first, lines| {
+            monitor.take_lines(lines, &mut |place, error| {
+                let line = lines.get(place).copied().unwrap_or_default();
+                let number = first + u64::try_from(place).unwrap_or(0);
+                summary.skip(error.reason(), number, error.to_string(), line);
+            });
+            give(monitor, summary, write)
+        })?;
+    }
     monitor.finish();
     give(monitor, &mut summary, write)?;
     summary.counts = monitor.counts();
@@ -129,6 +151,41 @@ fn give(
         summary.findings += 1;
         let number = summary.findings;
         write(&finding).map_err(|source| ReplayError::Write { number, source })?;
+    }
+    Ok(())
+}
+
+/// Reads batches to the end of the input.
+fn batches(
+    monitor: &mut Monitor,
+    from: &mut dyn Read,
+    summary: &mut Summary,
+    write: &mut dyn FnMut(&Finding) -> io::Result<()>,
+) -> Result<(), ReplayError> {
+    let mut batch = Vec::new();
+    for number in 1.. {
+        let first = summary.lines + 1;
+        let broken = |source| ReplayError::Read { input: "events", line: first - 1, source };
+        let unusable = |source| ReplayError::Batch { number, source };
+        batch.clear();
+        from.take(HEADER_BYTES as u64).read_to_end(&mut batch).map_err(broken)?;
+        if batch.is_empty() {
+            break;
+        }
+        let length = announced_length(&batch).map_err(unusable)?;
+        let rest = length.saturating_sub(batch.len()) as u64;
+        from.take(rest).read_to_end(&mut batch).map_err(broken)?;
+        let records = monitor.take_batch(&batch, &mut |place, error| {
+            let number = first + u64::try_from(place).unwrap_or(0);
+            summary.skip(error.reason(), number, error.to_string(), &[]);
+        });
+        match records {
+            Ok(records) => summary.lines += records,
+            // Where it ends is known, so that the next one can be read.
+            Err(error @ BatchError::Table) => summary.skip(error.reason(), first, error.to_string(), &[]),
+            Err(error) => return Err(unusable(error)),
+        }
+        give(monitor, summary, write)?;
     }
     Ok(())
 }
@@ -240,6 +297,45 @@ mod tests {
         assert_eq!(summary(&input, 70_000), whole);
         assert_eq!(summary(b"", 1).lines, 0);
         assert_eq!(summary(b"x", 1).lines, 1);
+    }
+
+    fn batched(input: &[u8]) -> Result<Summary, ReplayError> {
+        let mut monitor = Monitor::new(&Settings::default(), NonZeroUsize::MIN);
+        replay(&mut monitor, None, &mut Dribble(input, 3), &mut |_| Ok(()))
+    }
+
+    #[test]
+    fn batches_are_read_one_behind_the_other() {
+        let event = |id: &str| {
+            let line = format!(
+                "{{\"schema\":\"touchmark.event/1\",\"type\":\"heartbeat\",\"time\":\"2026-11-20T22:00:00Z\",\
+                 \"source\":\"g\",\"event_id\":\"{id}\",\"identity\":{{\"client_id\":\"a\"}}}}"
+            );
+            Event::from_line(line.as_bytes()).unwrap()
+        };
+        let first = crate::batch::encode(&[event("1"), event("2")]).unwrap();
+        let second = crate::batch::encode(&[event("3"), event("1")]).unwrap();
+        let both = [first.clone(), second.clone()].concat();
+        let read = batched(&both).unwrap();
+        assert_eq!((read.lines, read.counts.events, read.counts.duplicates), (4, 3, 1), "{read:?}");
+        // A record of the first batch that is none: behind the header come one text and the record's length.
+        let mut bad = both.clone();
+        bad[HEADER_BYTES + 2 + 1] ^= 0xff;
+        let read = batched(&bad).unwrap();
+        assert_eq!((read.lines, read.counts.events), (4, 3), "{read:?}");
+        assert_eq!(read.skipped["bad-record"].first_line, 1, "{read:?}");
+        // A text table that is none: the length of its first text is beyond all bounds.
+        let mut table = both.clone();
+        table[HEADER_BYTES] = 0xff;
+        let read = batched(&table).unwrap();
+        assert_eq!((read.skipped["bad-texts"].first_line, read.counts.events), (1, 2), "{read:?}");
+        for end in [first.len() + 1, first.len() + 15, both.len() - 1] {
+            let error = batched(&both[..end]).unwrap_err();
+            assert!(matches!(error, ReplayError::Batch { number: 2, .. }), "{error:?}");
+        }
+        let followed = [first.as_slice(), b"{\"schema\":\"touchmark.event/1\"}"].concat();
+        let error = batched(&followed).unwrap_err();
+        assert!(matches!(error, ReplayError::Batch { number: 2, source: BatchError::Magic }), "{error:?}");
     }
 
     #[test]

@@ -186,6 +186,35 @@ fn a_record_that_cannot_be_read_does_not_stop_the_others() {
 }
 
 #[test]
+fn shares_give_what_the_whole_gives() {
+    let events: Vec<Event> = usual().into_iter().cycle().take(50).collect();
+    let whole = encode(&events).unwrap();
+    // Also where a record, or the length of one, cannot be read, and where the header is wrong.
+    for at in (8..whole.len()).step_by(37).chain([whole.len() - 1]) {
+        for flip in [0, 1, 0x80] {
+            let mut batch = whole.clone();
+            batch[at] ^= flip;
+            let Ok(records) = Records::open(&batch) else { continue };
+            let read = |mut records: Records<'_>| -> Vec<_> {
+                std::iter::from_fn(|| records.next_record())
+                    .map(|next| next.map(|(_, raw)| raw.digest()))
+                    .collect()
+            };
+            let expected = read(records);
+            for number in [1, 2, 3, 7, 49, 50, 1_000] {
+                let shares = Records::open(&batch).unwrap().shares(number);
+                assert!(shares.len() <= number);
+                assert_eq!(
+                    shares.into_iter().flat_map(read).collect::<Vec<_>>(),
+                    expected,
+                    "{at} {flip} {number}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn what_could_not_be_read_is_not_written() {
     let good = usual().remove(0);
     let field = |change: &dyn Fn(&mut Event)| {

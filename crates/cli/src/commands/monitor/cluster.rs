@@ -27,11 +27,15 @@ pub(crate) struct BrokerArgs {
     /// Copies of each stream, when streams are made.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=5))]
     replicas: u8,
+    /// Hours for which events are kept in the streams, when streams are made; 0: for ever.
+    #[arg(long, value_name = "H", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=87_600))]
+    keep_h: u32,
 }
 
 impl BrokerArgs {
     fn cluster(&self) -> Cluster {
-        Cluster { servers: self.nats.clone(), replicas: self.replicas.into() }
+        let keep = Duration::from_secs(u64::from(self.keep_h) * 3_600);
+        Cluster { servers: self.nats.clone(), replicas: self.replicas.into(), keep }
     }
 }
 

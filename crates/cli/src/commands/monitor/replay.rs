@@ -17,7 +17,7 @@ use crate::output::Printer;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The events; `-` is stdin.
+    /// The events, as lines or as batches (see `convert --to batch`); `-` is stdin.
     #[arg(long, value_name = "FILE")]
     events: PathBuf,
     #[command(flatten)]

@@ -2,14 +2,18 @@
 //!
 //! A message is acknowledged after its lines are durable, and the session outlives the connection (`clean_session` is
 //! off), so the broker keeps what comes while the monitor is away. What it sends again is dropped as a duplicate by the
-//! engine. Without TLS: for a broker on the same machine or network, as a bridge has it.
+//! engine. Messages that have come by the time are made durable together. Without TLS: for a broker on the same machine or
+//! network, as a bridge has it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, QoS, SubscribeReasonCode};
+use rumqttc::{AsyncClient, Event, Incoming, MqttOptions, Publish, QoS, SubscribeReasonCode};
+use tokio::sync::mpsc;
 
 use super::intake::Intake;
+use super::lines::PIECE;
 use crate::error::ServerError;
 use crate::http::serve::Stop;
 
@@ -17,8 +21,10 @@ use crate::http::serve::Stop;
 const PAUSE: Duration = Duration::from_secs(1);
 /// No message is larger than this, in bytes.
 const MAX_MESSAGE_BYTES: usize = 1 << 20;
-/// Acknowledgements that may wait for the connection: a broker that has queued messages sends many at once.
-const ACKNOWLEDGEMENTS: usize = 1 << 16;
+/// Messages that wait to be made durable; then the connection is not read any further.
+const AHEAD: usize = 256;
+/// Acknowledgements that wait to be sent. More cannot be owed: there are not more packet identifiers.
+const ACKNOWLEDGEMENTS: usize = u16::MAX as usize + 1;
 
 /// What an input needs to know of its broker.
 #[derive(Debug, Clone)]
@@ -33,6 +39,9 @@ pub struct Broker {
     pub client: String,
 }
 
+/// A message, and the number of the connection on which it came.
+type Arrived = (u64, Publish);
+
 /// Reads a topic until the monitor stops.
 pub async fn follow(intake: Intake, broker: Broker, mut stop: Stop) {
     let (desk, name) = (Arc::clone(intake.desk()), intake.name().to_owned());
@@ -43,10 +52,14 @@ pub async fn follow(intake: Intake, broker: Broker, mut stop: Stop) {
         .set_keep_alive(Duration::from_secs(30))
         .set_max_packet_size(MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES);
     let (client, mut events) = AsyncClient::new(options, ACKNOWLEDGEMENTS);
+    let connection = Arc::new(AtomicU64::new(0));
+    let (arrived, arriving) = mpsc::channel(AHEAD);
+    let taking = take(intake, client.clone(), Arc::clone(&connection), arriving, stop.clone());
+    let taking = tokio::spawn(taking);
     loop {
         let event = tokio::select! {
             event = events.poll() => event,
-            _gone = stop.wait_for(|stop| *stop) => return,
+            _gone = stop.wait_for(|stop| *stop) => break,
         };
         let done = match event {
             Ok(Event::Incoming(Incoming::ConnAck(_))) => {
@@ -63,26 +76,71 @@ pub async fn follow(intake: Intake, broker: Broker, mut stop: Stop) {
                 }
             }
             Ok(Event::Incoming(Incoming::Publish(message))) => {
-                let taken = intake.take_async([&message.payload[..], b"\n"].concat()).await;
-                let done = taken.map_err(|error| ServerError::chain(&error)).and_then(|()| {
-                    client
-                        .try_ack(&message)
-                        .map_err(|error| format!("a message cannot be acknowledged: {error}"))
-                });
-                if done.is_err() {
-                    // Without an acknowledgement, the broker sends it again on the next connection.
-                    events.clean();
+                let message = (connection.load(Ordering::Acquire), message);
+                tokio::select! {
+                    sent = arrived.send(message) => if sent.is_err() { break },
+                    _gone = stop.wait_for(|stop| *stop) => break,
                 }
-                done
+                Ok(())
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(format!("the broker {}:{} cannot be used: {error}", broker.host, broker.port)),
+            Err(error) => {
+                connection.fetch_add(1, Ordering::Release);
+                Err(format!("the broker {}:{} cannot be used: {error}", broker.host, broker.port))
+            }
         };
         if let Err(trouble) = done {
             desk.report(&name, false, Some(trouble));
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
+                _gone = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+    }
+    drop(arrived);
+    if taking.await.is_err() {
+        tracing::error!(input = name, "taking messages ended before its time");
+    }
+}
+
+/// Makes messages durable, as many as there are at once, and acknowledges them.
+async fn take(
+    intake: Intake,
+    client: AsyncClient,
+    connection: Arc<AtomicU64>,
+    mut arriving: mpsc::Receiver<Arrived>,
+    mut stop: Stop,
+) {
+    while let Some(first) = arriving.recv().await {
+        let mut batch = vec![first];
+        let mut lines = Vec::new();
+        for place in 0..AHEAD {
+            let Some((_, message)) = batch.get(place) else { break };
+            lines.extend_from_slice(&message.payload);
+            lines.push(b'\n');
+            if lines.len() < PIECE {
+                batch.extend(arriving.try_recv().ok());
+            }
+        }
+        let mut failed = false;
+        while let Err(error) = intake.take_async(lines.clone()).await {
+            failed = true;
+            intake.desk().report(intake.name(), false, Some(ServerError::chain(&error)));
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                // The broker sends again what was not acknowledged.
                 _gone = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+        if failed {
+            intake.desk().report(intake.name(), false, None);
+        }
+        for (came_on, message) in batch {
+            // On another connection the same packet identifier may stand for another message.
+            if came_on == connection.load(Ordering::Acquire)
+                && let Err(error) = client.try_ack(&message)
+            {
+                tracing::debug!(input = intake.name(), "a message is not acknowledged: {error}");
             }
         }
     }

@@ -43,9 +43,9 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Notes what the record is now; revision 0: there is none.
+    /// Notes what the record is now; revision 0: there is none. A replica that is behind may show an older one.
     pub fn note(&mut self, revision: u64, owner: &str, now: Duration) {
-        if !self.seen || self.revision != revision {
+        if !self.seen || self.revision < revision {
             *self = Self { revision, since: now, owner: owner.to_owned(), seen: true };
         }
     }
@@ -54,6 +54,12 @@ impl Observed {
     #[must_use]
     pub fn is_free(&self, now: Duration, time_to_live: Duration) -> bool {
         self.seen && (self.owner.is_empty() || now.saturating_sub(self.since) >= time_to_live)
+    }
+
+    /// Since when the record has not changed, as far as this worker knows.
+    #[must_use]
+    pub fn unchanged_for(&self, now: Duration) -> Duration {
+        if self.seen { now.saturating_sub(self.since) } else { Duration::ZERO }
     }
 
     /// The owner, while it renews.
@@ -92,6 +98,9 @@ mod tests {
         seen.note(6, "a", at(22));
         assert!(seen.is_free(at(22), TTL));
         assert_eq!(seen.live_owner(at(22), TTL), None);
+        seen.note(5, "a", at(23));
+        assert!(seen.is_free(at(23), TTL), "a replica is behind");
+        assert_eq!(seen.unchanged_for(at(23)), at(11));
         seen.note(7, "", at(22));
         assert!(seen.is_free(at(22), TTL), "it was given back");
         let mut none = Observed::default();

@@ -60,6 +60,8 @@ pub struct Cluster {
     pub servers: String,
     /// Copies of each stream, 1 to 5. Used when streams are made.
     pub replicas: usize,
+    /// How long events are kept; zero: for ever. Used when streams are made.
+    pub keep: Duration,
 }
 
 /// The stream of a partition.
@@ -141,16 +143,27 @@ impl Cluster {
         };
         for number in 0..STREAMS {
             let subjects = (number..PARTITIONS).step_by(STREAMS.into()).map(subject_of).collect();
-            let config = stream(stream_of(number), subjects);
-            context.get_or_create_stream(config).await.map_err(failed("make a stream"))?;
+            let config = StreamConfig { max_age: self.keep, ..stream(stream_of(number), subjects) };
+            self.made(context.get_or_create_stream(config).await.map_err(failed("make a stream"))?);
         }
         for (name, subject) in [(FINDINGS, FINDINGS_SUBJECT), (REGISTRY, REGISTRY_SUBJECT)] {
             let config = stream(name.to_owned(), vec![subject.to_owned()]);
-            context.get_or_create_stream(config).await.map_err(failed("make a stream"))?;
+            self.made(context.get_or_create_stream(config).await.map_err(failed("make a stream"))?);
         }
         let leases = self.bucket(context, LEASES).await?;
         let states = self.bucket(context, STATES).await?;
         Ok(Broker { context: context.clone(), leases, states })
+    }
+
+    /// A stream that was there before is left as it is.
+    fn made(&self, stream: jetstream::stream::Stream) {
+        let config = &stream.cached_info().config;
+        if config.num_replicas < self.replicas {
+            let (name, has, wanted) = (&config.name, config.num_replicas, self.replicas);
+            tracing::warn!(
+                "stream {name} has {has} copies and not {wanted}: `nats stream edit` changes that"
+            );
+        }
     }
 
     async fn bucket(&self, context: &Context, name: &str) -> Result<kv::Store, ServerError> {
@@ -168,7 +181,7 @@ impl Cluster {
             num_replicas: self.replicas,
             ..StreamConfig::default()
         };
-        context.get_or_create_stream(config).await.map_err(failed("make a bucket"))?;
+        self.made(context.get_or_create_stream(config).await.map_err(failed("make a bucket"))?);
         context.get_key_value(name).await.map_err(failed("make a bucket"))
     }
 }

@@ -19,7 +19,7 @@ use touchmark_monitor::adapters::safe_example;
 use touchmark_monitor::{PARTITIONS, Router};
 
 use super::read::Reader;
-use super::{Broker, END, PAUSE, REGISTRY, REGISTRY_SUBJECT, TRIES, failed, publish, subject_of};
+use super::{Broker, END, PAUSE, REGISTRY, REGISTRY_SUBJECT, TRIES, publish, subject_of};
 use crate::error::ServerError;
 use crate::stream::station::Refused;
 
@@ -129,11 +129,12 @@ impl Publisher {
     }
 
     async fn learn_once(&mut self) -> Result<(), ServerError> {
-        let asking = "say what is registered";
-        let stream = self.broker.context.get_stream_no_info(REGISTRY).await.map_err(failed(asking))?;
-        let newest = stream.get_info().await.map_err(failed(asking))?.state.last_sequence;
-        while self.registry.sequence() < newest {
-            for message in self.registry.next(AT_ONCE, WAIT).await? {
+        loop {
+            let messages = self.registry.next_there(AT_ONCE, WAIT).await?;
+            if messages.is_empty() {
+                return Ok(());
+            }
+            for message in messages {
                 for line in message.payload.split(|byte| *byte == b'\n') {
                     if let Ok(event) = Event::from_line(line) {
                         self.router.learn(&event);
@@ -141,7 +142,6 @@ impl Publisher {
                 }
             }
         }
-        Ok(())
     }
 
     /// Says that no more events will come: what is held back is observed.

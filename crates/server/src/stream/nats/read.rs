@@ -1,7 +1,8 @@
 //! Messages of a stream in its order, each once, from a place on.
 //!
 //! The broker keeps nothing for the reader: a consumer is made where the reader stands, asks for no acknowledgements, and
-//! may vanish with its node. What it skips shows as a gap in its own count; another one is made then.
+//! may vanish with its node. What it skips shows as a gap in its own count; another one is made then. Where the last
+//! message of all was lost on its way, nothing shows: a consumer that gives nothing for a while is replaced as well.
 
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ use crate::error::ServerError;
 
 /// A consumer that nobody asks is forgotten by the broker after this time.
 const FORGOTTEN: Duration = Duration::from_secs(60);
+/// So often in turn a consumer may have nothing to give before another one is made.
+const SILENT: u32 = 20;
+/// So often in turn may nothing come although the stream has more.
+const OVERDUE: u32 = 10;
 /// What the broker does here, for errors.
 const READING: &str = "give messages";
 
@@ -37,13 +42,14 @@ pub struct Reader {
     filter: String,
     sequence: u64,
     consumer: Option<(Consumer<pull::Config>, u64)>,
+    silent: u32,
 }
 
 impl Reader {
     /// A reader of one subject that begins after a message.
     #[must_use]
     pub fn new(context: Context, stream: String, filter: String, after: u64) -> Self {
-        Self { context, stream, filter, sequence: after, consumer: None }
+        Self { context, stream, filter, sequence: after, consumer: None, silent: 0 }
     }
 
     /// The number of the last message that was given.
@@ -58,11 +64,34 @@ impl Reader {
     /// [`ServerError::Broker`]; asking again goes on where the last messages ended.
     pub async fn next(&mut self, at_most: usize, wait: Duration) -> Result<Vec<Taken>, ServerError> {
         let taken = self.fetch(at_most, wait).await;
-        match &taken {
-            Ok(taken) => self.sequence = taken.last().map_or(self.sequence, |last| last.sequence),
-            Err(_) => self.consumer = None,
+        match taken.as_ref().map(|taken| taken.last()) {
+            Ok(Some(last)) => (self.sequence, self.silent) = (last.sequence, 0),
+            Ok(None) if self.silent < SILENT => self.silent += 1,
+            Ok(None) | Err(_) => (self.consumer, self.silent) = (None, 0),
         }
         taken
+    }
+
+    /// The next messages of a stream with one subject, as long as there are any at the moment; none at its end.
+    ///
+    /// # Errors
+    /// [`ServerError::Broker`], also when messages that are there do not come; asking again goes on.
+    pub async fn next_there(&mut self, at_most: usize, wait: Duration) -> Result<Vec<Taken>, ServerError> {
+        let stream = self.context.get_stream_no_info(&self.stream).await.map_err(failed(READING))?;
+        let state = stream.get_info().await.map_err(failed(READING))?.state;
+        for _ in 0..OVERDUE {
+            if state.messages == 0 || self.sequence >= state.last_sequence {
+                return Ok(Vec::new());
+            }
+            let taken = self.next(at_most, wait).await?;
+            if !taken.is_empty() {
+                return Ok(taken);
+            }
+            self.consumer = None;
+        }
+        let overdue =
+            format!("message {} does not come, the last was {}", state.last_sequence, self.sequence);
+        Err(ServerError::Broker { action: READING, source: overdue.into() })
     }
 
     async fn fetch(&mut self, at_most: usize, wait: Duration) -> Result<Vec<Taken>, ServerError> {

@@ -24,6 +24,8 @@ use crate::http::serve::Stop;
 const WAIT: Duration = Duration::from_millis(500);
 /// Messages that are asked for at once.
 const AT_ONCE: usize = 32;
+/// After so many times the time to live without a sign of life a worker's record is removed.
+const FORGOTTEN_AFTER: u32 = 20;
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -159,7 +161,17 @@ pub async fn work(broker: Broker, options: Options, mut stop: Stop) -> Result<()
         Ok(())
     };
     // What is not given back in time runs out.
-    tokio::time::timeout(options.time_to_live, all).await.unwrap_or(Ok(()))
+    let ended = tokio::time::timeout(options.time_to_live, all).await.unwrap_or(Ok(()));
+    forget(&broker.leases, &options.name).await;
+    ended
+}
+
+/// Removes the record by which a worker said that it lives.
+async fn forget(leases: &kv::Store, name: &str) {
+    let subject = format!("{}w.{name}", leases.prefix);
+    if let Err(error) = leases.stream.purge().filter(subject).await {
+        tracing::debug!("the record of worker {name} stays: {error}");
+    }
 }
 
 fn end(
@@ -207,6 +219,11 @@ async fn look(
             view.workers.entry(name.to_owned()).or_default().note(revision, name, began.elapsed());
         }
     }
+    // Workers come and go under other names.
+    let gone = |seen: &Observed| seen.unchanged_for(began.elapsed()) > options.time_to_live * FORGOTTEN_AFTER;
+    for (name, _) in view.workers.extract_if(.., |_, seen| gone(seen)) {
+        forget(&broker.leases, &name).await;
+    }
     Ok(())
 }
 
@@ -237,12 +254,43 @@ impl Held {
         }
     }
 
+    /// Writes the record, as nobody else may have done since.
     async fn change(&mut self) -> Result<(), ServerError> {
         self.lease.beat += 1;
         let key = partition_key(self.partition);
-        self.revision = swap(&self.broker.leases, &key, self.revision, &self.lease).await?;
-        self.renewed = Instant::now();
-        Ok(())
+        loop {
+            let error = match swap(&self.broker.leases, &key, self.revision, &self.lease).await {
+                Ok(revision) => {
+                    (self.revision, self.renewed) = (revision, Instant::now());
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            // Where a node went, the answer may be lost and the record written.
+            match read(&self.broker.leases, &key).await {
+                Ok((revision, lease)) if lease == self.lease => {
+                    (self.revision, self.renewed) = (revision, Instant::now());
+                    return Ok(());
+                }
+                Ok((revision, _)) if revision > self.revision => return Err(error),
+                _ if self.renewed.elapsed() >= self.options.time_to_live => return Err(error),
+                _ => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Waits for something that may take longer than the lease, and renews the lease meanwhile.
+    async fn while_renewing<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, ServerError>>,
+    ) -> Result<T, ServerError> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(self.options.time_to_live / 4) => self.change().await?,
+            }
+        }
     }
 
     async fn renew(&mut self) -> Result<(), ServerError> {
@@ -255,8 +303,18 @@ impl Held {
     async fn follow(&mut self, give_back: Stop) -> Result<(), ServerError> {
         let (sequence, mut monitor) = match &self.lease.checkpoint {
             Some(pointer) => {
-                let monitor = state::read(&self.broker.states, pointer, &self.options.settings).await?;
-                (pointer.sequence, monitor)
+                let (states, settings) = (self.broker.states.clone(), self.options.settings.clone());
+                let pointer = pointer.clone();
+                let reading = async { state::read(&states, &pointer, &settings).await };
+                match self.while_renewing(reading).await? {
+                    Ok(monitor) => (pointer.sequence, monitor),
+                    Err(error) => {
+                        // The state follows from the log: the findings are the same, and were sent before.
+                        let partition = self.partition;
+                        tracing::warn!(partition, "the log is read from its beginning, because: {error}");
+                        (0, Monitor::new(&settings, NonZeroUsize::MIN))
+                    }
+                }
             }
             None => (0, Monitor::new(&self.options.settings, NonZeroUsize::MIN)),
         };
@@ -281,10 +339,13 @@ impl Held {
             match reader.next(AT_ONCE, WAIT).await {
                 Ok(messages) => {
                     trouble = Instant::now();
-                    for message in messages {
-                        take(&mut monitor, &message);
-                        self.pending.extend(monitor.drain());
-                    }
+                    // Other partitions of this worker renew their leases meanwhile.
+                    tokio::task::block_in_place(|| {
+                        for message in messages {
+                            take(&mut monitor, &message);
+                            self.pending.extend(monitor.drain());
+                        }
+                    });
                     self.send().await?;
                 }
                 // A node that is gone takes its consumers along: another one begins where this one stopped.
@@ -305,6 +366,7 @@ impl Held {
                 .payload(finding.to_line().into());
             publish(&self.broker.context, FINDINGS_SUBJECT.to_owned(), message).await?;
             self.pending.pop_front();
+            self.renew().await?;
         }
         Ok(())
     }
@@ -313,9 +375,11 @@ impl Held {
     async fn save(&mut self, monitor: &Monitor, sequence: u64) -> Result<(), ServerError> {
         self.send().await?;
         let mut snapshot = Vec::new();
-        monitor.snapshot(&self.options.settings, &mut snapshot).map_err(failed("keep a checkpoint"))?;
-        let (states, name) = (&self.broker.states, &self.options.name);
-        let pointer = state::write(states, self.partition, name, sequence, snapshot).await?;
+        tokio::task::block_in_place(|| monitor.snapshot(&self.options.settings, &mut snapshot))
+            .map_err(failed("keep a checkpoint"))?;
+        let (states, name) = (self.broker.states.clone(), self.options.name.clone());
+        let writing = state::write(&states, self.partition, &name, sequence, snapshot);
+        let pointer = self.while_renewing(writing).await?;
         self.lease.checkpoint = Some(pointer.clone());
         self.change().await?;
         if let Err(error) = state::tidy(&self.broker.states, self.partition, &pointer).await {
