@@ -39,7 +39,8 @@ fn standing(case: &CaseView) -> Markup {
             ", rule " code { (case.rule) }
             @if case.dry_run { ". " strong { "Dry run" } ": everything is written down, nothing is done" }
             @if let Some(next) = &case.next {
-                ". Next: " strong { (next) }
+                // The ladder never revokes: its last step asks.
+                ". Next: " strong { @if next == "revoke" { "ask a person whether to revoke" } @else { (next) } }
                 @if let Some(due) = case.due { " at " (moment(due, false)) }
             }
             "."
