@@ -55,6 +55,7 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "what the process holds, each of its own type")]
     pub fn new(
         config: Config,
         data: PathBuf,
