@@ -27,7 +27,7 @@ const KEPT_BACK_IN_TURN: i64 = 60 * 86_400;
 /// Seconds.
 const KEPT_BACK_UNIT: i64 = 64;
 /// Messages that are kept back leave out fewer counts than this.
-const LEFT_OUT: u64 = 1_000;
+pub(crate) const LEFT_OUT: u64 = 1_000;
 /// Stands for "no counter"; a device whose counter stands at the very end of its range has none.
 const NO_COUNTER: u64 = u64::MAX;
 

@@ -16,6 +16,9 @@ use crate::words::Words;
 /// together differ by one or two.
 const KNOWN_BEFORE: u8 = 3;
 
+/// By no more than so many seconds a source's clock is wrong: a time zone that is not said, and a day.
+const CLOCK_FAULT: i64 = 38 * 3_600;
+
 /// The moment of a number of seconds since 1970.
 pub(crate) fn moment(seconds: i64) -> Timestamp {
     Timestamp::from_micros(seconds.saturating_mul(1_000_000))
@@ -369,6 +372,8 @@ impl Scene<'_> {
                     (true, _) => 1,
                     (false, false) => 2,
                     (false, true) if fork.both_chains => 3,
+                    // No clock of a source is wrong by more than a day and a time zone.
+                    (false, true) if overlap > CLOCK_FAULT && !fork.one_sequence => 4,
                     (false, true) => u64::MAX,
                 },
                 "continuity.return",

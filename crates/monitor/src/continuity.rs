@@ -8,7 +8,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::branch::{Birth, Boot, Branch, Count, LOST_LINES, Sample};
+use crate::branch::{Birth, Boot, Branch, Count, LEFT_OUT, LOST_LINES, Sample};
 use crate::remember::Remembered;
 use crate::settings::Limits;
 
@@ -217,7 +217,9 @@ impl Continuity {
         let view = self.token_view(past, serial, sample);
         let before = self.active;
         let late = self.active().is_some_and(|active| {
-            (sample.time < active.last() && !goes_on(active, sample, view)) || active.overtook(sample)
+            // Who presents the token that was issued last has the reply to it: nothing later was left behind.
+            let in_turn = matches!(view, TokenView::Newest(_)) || goes_on(active, sample, view);
+            (sample.time < active.last() && !in_turn) || active.overtook(sample)
         });
         if self.comes_late(limits, past, serial, sample) {
             return Placed { late: true, ..Placed::default() };
@@ -319,6 +321,8 @@ impl Continuity {
             return TokenView::Previous(branch.id);
         }
         match past.tokens.find(token_key(serial, sample.token)) {
+            // What it was given has been presented already: the message was overtaken on its way, and nobody used its token.
+            Some(_) if self.presented(past, serial, sample.issued) => TokenView::Silent,
             Some((branch, generation)) => {
                 let now = self.branch(branch).map(|branch| branch.generation);
                 let generations = now
@@ -328,6 +332,13 @@ impl Continuity {
             }
             None => TokenView::Silent,
         }
+    }
+
+    /// Whether a token is known to have been presented.
+    fn presented(&self, past: &Past, serial: u32, token: u32) -> bool {
+        token != 0
+            && (self.branches().iter().any(|branch| branch.previous == token)
+                || past.tokens.find(token_key(serial, token)).is_some())
     }
 
     fn choose(&self, limits: &Limits, sample: &Sample, view: TokenView, late: bool) -> Choice {
@@ -471,10 +482,19 @@ impl Continuity {
 
     /// The branch's chain takes one step.
     fn exchange_token(&mut self, past: &mut Past, serial: u32, sample: &Sample, view: TokenView, id: u8) {
+        if self.presented(past, serial, sample.issued) {
+            return;
+        }
         if sample.token == 0 || sample.issued == 0 {
             let newest = if sample.token == 0 { sample.issued } else { sample.token };
-            if let Some(branch) = self.branch_mut(id).filter(|_| newest != 0) {
-                branch.newest = newest;
+            let Some(branch) = self.branch_mut(id).filter(|_| newest != 0) else { return };
+            let generation = branch.generation;
+            let retired = std::mem::replace(&mut branch.newest, newest);
+            // A chain that was in use is left for one that begins anew. A device that lost its token does so; if the old
+            // chain goes on, there are two.
+            if sample.token == 0 && generation != 0 && retired != 0 && retired != newest {
+                branch.generation = generation.saturating_add(1);
+                past.tokens.insert(token_key(serial, retired), (id, generation));
             }
             return;
         }
@@ -491,7 +511,11 @@ impl Continuity {
             std::mem::replace(&mut branch.newest, sample.issued)
         } else {
             branch.generation = generation.saturating_add(1);
-            branch.newest = sample.issued;
+            let replaced = std::mem::replace(&mut branch.newest, sample.issued);
+            if replaced != 0 && replaced != sample.token && generation != 0 {
+                // The token that was presented is unknown: a line was lost, or another chain begins here.
+                past.tokens.insert(token_key(serial, replaced), (id, generation));
+            }
             std::mem::replace(&mut branch.previous, sample.token)
         };
         if retired != 0 {
@@ -552,7 +576,8 @@ impl Continuity {
         // Messages of one source come in its order, also within one second.
         let made = if sample.uptime.is_some() { ours.made() } else { sample.time };
         let after = made > other.first() || one_clock && made == other.first();
-        let in_order = !late && fresh && after && !(bare && ours.epoch().is_some());
+        let told = matches!(view, TokenView::Newest(_));
+        let in_order = !late && fresh && after && (told || !(bare && ours.epoch().is_some()));
         let renumbered =
             differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id());
         let proof = if ours.booted_apart(other, limits) {
@@ -784,8 +809,12 @@ fn fork(sample: &Sample, view: TokenView, proof: Proof, a: &Branch, b: &Branch) 
     let stale_token = stale_token.filter(|_| replaced || a.newest != 0 && b.newest != 0);
     let both_chains = a.newest != 0 && b.newest != 0 && a.id != b.id;
     let behind = sample.counter.zip(older.counter_last()).is_some_and(|(counter, last)| counter < last);
-    let broken =
-        differs(a.boot_number(), b.boot_number()) || differs(a.boot_id(), b.boot_id()) || !a.one_sequence(b);
+    // One device's counts come in order, whatever clocks say; what is left out of it comes close behind.
+    let far_behind = sample.counter.zip(b.counter_last()).is_some_and(|(counter, last)| {
+        a.id != b.id && counter.saturating_add(LEFT_OUT) < last
+    });
+    let broken = far_behind
+        || differs(a.boot_number(), b.boot_number()) || differs(a.boot_id(), b.boot_id()) || !a.one_sequence(b);
     let counted = a.counter_last().is_some() && b.counter_last().is_some();
     Fork {
         older: *older,
