@@ -24,6 +24,8 @@ const KEPT_BACK: i64 = 6 * 3_600;
 /// A clock that stands still while the device sleeps makes its boot look later by as much as messages that are kept back
 /// for days; it is known by counts that leave out none.
 const KEPT_BACK_IN_TURN: i64 = 60 * 86_400;
+/// A message was made right after another one within so many seconds.
+const RIGHT_AFTER: i64 = 600;
 /// Seconds.
 const KEPT_BACK_UNIT: i64 = 64;
 /// Messages that are kept back leave out fewer counts than this.
@@ -56,6 +58,8 @@ pub(crate) struct Sample {
     pub(crate) beat: bool,
     /// The branch that the connection, which it came over, was used by last.
     pub(crate) held: Option<u8>,
+    /// That branch is known, because a message over the connection named its boot.
+    pub(crate) told: bool,
 }
 
 impl Sample {
@@ -64,13 +68,19 @@ impl Sample {
         self.uptime.map(|uptime| self.time.saturating_sub(uptime))
     }
 
+    /// Whether it says which boot it is of.
+    pub(crate) fn names_boot(&self) -> bool {
+        self.uptime.is_some() || self.boot_count.is_some() || self.boot_id != 0
+    }
+
+    /// Whether it came over a connection that is known to be this branch's.
+    pub(crate) fn comes_over(&self, branch: &Branch) -> bool {
+        self.told && self.held == Some(branch.id)
+    }
+
     /// Whether it says anything by which instances can be told apart.
     pub(crate) fn places(&self) -> bool {
-        self.uptime.is_some()
-            || self.counter.is_some()
-            || self.boot_count.is_some()
-            || self.boot_id != 0
-            || self.token != 0
+        self.names_boot() || self.counter.is_some() || self.token != 0
     }
 }
 
@@ -320,7 +330,13 @@ impl Branch {
         if made <= self.made() || made > sample.time {
             return 0;
         }
+        // A connection does not outlive its device's boot.
+        if sample.comes_over(self) {
+            return i64::MAX;
+        }
         match self.count(sample) {
+            // Nothing is counted: it was made right after the latest one.
+            Count::Absent if made - self.made() <= RIGHT_AFTER => KEPT_BACK_IN_TURN,
             Count::Ahead(..=LOST_LINES) | Count::Newest => KEPT_BACK_IN_TURN,
             Count::Used | Count::Ahead(LEFT_OUT..) => 0,
             _ => KEPT_BACK,
@@ -398,7 +414,10 @@ impl Branch {
         if let Some(counter) = sample.counter {
             self.mark(counter);
         }
+        // Of a device that counts its messages, one without a count overtakes those that are still kept back.
+        let overtakes = sample.counter.is_none() && self.counter_last().is_some();
         let made = match (self.epoch(), sample.uptime) {
+            _ if overtakes && self.epoch != 0 => self.made(),
             (Some(epoch), Some(uptime)) => (epoch + uptime).min(sample.time),
             // Without uptime it is not known when a message of a boot was made.
             (Some(_), None) => self.made(),

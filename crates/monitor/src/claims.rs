@@ -319,7 +319,8 @@ impl Scene<'_> {
             let says = bounded(format!("the two report different firmware in turn: {ours} and {theirs}"));
             signs.push(evidence("firmware.differs", "firmware", 5.0, says));
         }
-        if fork.sources_apart && !fork.corroborated {
+        let clocks = fork.proof != Proof::Tokens;
+        if fork.sources_apart && !fork.corroborated && clocks {
             let says = "the boots were timed by several sources, whose clocks may differ".to_owned();
             signs.push(evidence("source.differs", "source", -5.0, says));
         }
@@ -342,7 +343,8 @@ impl Scene<'_> {
             kind,
             rules,
             evidence: signs,
-            impossible: confirm_after < u64::MAX && !fork.one_sequence,
+            // A chain of tokens is in order whatever the clocks say, and whatever is counted.
+            impossible: confirm_after < u64::MAX && !(fork.one_sequence && clocks),
             confirm_after,
             began,
             branches,
@@ -432,7 +434,7 @@ impl Scene<'_> {
                     45.0,
                     "two chains of server-issued tokens are alive; one device holds one".to_owned(),
                 ),
-                2,
+                if fork.corroborated { 1 } else { 2 },
                 "continuity.token",
             ),
         }

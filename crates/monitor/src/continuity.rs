@@ -215,11 +215,10 @@ impl Continuity {
     /// Gives a message its place and says whether it shows two instances.
     pub(crate) fn place(&mut self, limits: &Limits, past: &mut Past, serial: u32, sample: &Sample) -> Placed {
         let view = self.token_view(past, serial, sample);
+        self.join_chains(past, serial, sample, view);
         let before = self.active;
         let late = self.active().is_some_and(|active| {
-            // Who presents the token that was issued last has the reply to it: nothing later was left behind.
-            let in_turn = matches!(view, TokenView::Newest(_)) || goes_on(active, sample, view);
-            (sample.time < active.last() && !in_turn) || active.overtook(sample)
+            (sample.time < active.last() && !goes_on(limits, active, sample, view)) || active.overtook(sample)
         });
         if self.comes_late(limits, past, serial, sample) {
             return Placed { late: true, ..Placed::default() };
@@ -257,6 +256,15 @@ impl Continuity {
     /// Whether the message is one that a branch left out: its count was skipped, or only repeated so far by what opened
     /// a connection, and as far as uptime tells it was made before the latest one.
     fn comes_late(&self, limits: &Limits, past: &Past, serial: u32, sample: &Sample) -> bool {
+        // What was kept back comes over the connection that its device opened since.
+        let kept_back = |branch: &Branch| {
+            sample.comes_over(branch)
+                && branch.booted_later(sample, limits)
+                && branch.made_before(sample, limits)
+        };
+        if self.branches().iter().any(kept_back) {
+            return true;
+        }
         let Some(counter) = sample.counter else { return false };
         self.branches().iter().any(|branch| {
             let skipped = || past.left_out.find(gap_key(serial, branch.id));
@@ -322,7 +330,7 @@ impl Continuity {
         }
         match past.tokens.find(token_key(serial, sample.token)) {
             // What it was given has been presented already: the message was overtaken on its way, and nobody used its token.
-            Some(_) if self.presented(past, serial, sample.issued) => TokenView::Silent,
+            Some(_) if self.presenter(past, serial, sample.issued).is_some() => TokenView::Silent,
             Some((branch, generation)) => {
                 let now = self.branch(branch).map(|branch| branch.generation);
                 let generations = now
@@ -334,11 +342,23 @@ impl Continuity {
         }
     }
 
-    /// Whether a token is known to have been presented.
-    fn presented(&self, past: &Past, serial: u32, token: u32) -> bool {
-        token != 0
-            && (self.branches().iter().any(|branch| branch.previous == token)
-                || past.tokens.find(token_key(serial, token)).is_some())
+    /// The branch that is known to have presented a token.
+    fn presenter(&self, past: &Past, serial: u32, token: u32) -> Option<u8> {
+        let latest = self.branches().iter().find(|branch| branch.previous == token).map(|branch| branch.id);
+        latest
+            .or_else(|| past.tokens.find(token_key(serial, token)).map(|(branch, _)| branch))
+            .filter(|_| token != 0)
+    }
+
+    /// What a branch was given had been presented before it came: the two pieces are one chain, of one device.
+    fn join_chains(&mut self, past: &Past, serial: u32, sample: &Sample, view: TokenView) {
+        if let TokenView::Newest(holder) | TokenView::Previous(holder) = view
+            && let Some(presenter) = self.presenter(past, serial, sample.issued)
+            && let Some(instance) = self.branch(presenter).map(|branch| branch.instance)
+            && let Some(branch) = self.branch_mut(holder)
+        {
+            branch.instance = instance;
+        }
     }
 
     fn choose(&self, limits: &Limits, sample: &Sample, view: TokenView, late: bool) -> Choice {
@@ -482,7 +502,7 @@ impl Continuity {
 
     /// The branch's chain takes one step.
     fn exchange_token(&mut self, past: &mut Past, serial: u32, sample: &Sample, view: TokenView, id: u8) {
-        if self.presented(past, serial, sample.issued) {
+        if self.presenter(past, serial, sample.issued).is_some() {
             return;
         }
         if sample.token == 0 || sample.issued == 0 {
@@ -565,10 +585,11 @@ impl Continuity {
             self.branch_mut(id)?.instance = instance;
             return None;
         }
-        let (ours, other) = (self.branch(id)?, self.branch(active)?);
+        let (ours, other) = (*self.branch(id)?, *self.branch(active)?);
         if ours.instance == other.instance {
             return None;
         }
+        let (ours, other) = (&ours, &other);
         let one_clock = ours.source().is_some() && ours.source() == other.source();
         if late && !one_clock {
             return None;
@@ -580,6 +601,8 @@ impl Continuity {
         let in_order = !late && fresh && after && (told || !(bare && ours.epoch().is_some()));
         let renumbered =
             differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id());
+        let forked = matches!(view, TokenView::Newest(_) | TokenView::Previous(_))
+            && (other.birth() == Birth::TokenFork || ours.birth() == Birth::TokenFork);
         let proof = if ours.booted_apart(other, limits) {
             let (older, younger) = in_boot_order(ours, other);
             // Without uptime a message names its boot, and does not say when it was made.
@@ -594,16 +617,21 @@ impl Continuity {
                 {
                     Proof::BootNumber
                 }
-                None => return None,
+                None if in_order && forked => Proof::Tokens,
+                None => {
+                    // What says neither when it booted nor where it counts does not return; the next message does.
+                    if bare {
+                        self.active = active;
+                    }
+                    return None;
+                }
             }
         } else if !in_order {
             // The rest goes by the order in which messages came, so only what is new and in order counts.
             return None;
         } else if renumbered {
             Proof::BootNumber
-        } else if matches!(view, TokenView::Newest(_) | TokenView::Previous(_))
-            && (other.birth() == Birth::TokenFork || ours.birth() == Birth::TokenFork)
-        {
+        } else if forked {
             Proof::Tokens
         } else if ours.epoch().is_some() && other.epoch().is_some() {
             Proof::Counter
@@ -777,12 +805,15 @@ fn differs<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
 
 /// Whether a message that is dated before the branch's latest one continues it all the same: another source saw it,
 /// whose clock is behind.
-fn goes_on(branch: &Branch, sample: &Sample, view: TokenView) -> bool {
+fn goes_on(limits: &Limits, branch: &Branch, sample: &Sample, view: TokenView) -> bool {
     let elsewhere = branch.source() != Some(sample.source);
     let in_order = matches!(branch.count(sample), Count::Ahead(gap) if gap <= LOST_LINES);
     elsewhere
         && match view {
-            TokenView::Newest(holder) => holder == branch.id,
+            // Who presents the token that was issued last has the reply to it: no later one was left behind.
+            TokenView::Newest(holder) => {
+                holder == branch.id || branch.last() - sample.time <= 2 * limits.clock_tolerance
+            }
             TokenView::Stale { .. } => false,
             TokenView::Previous(_) | TokenView::Silent => in_order,
         }
@@ -810,11 +841,14 @@ fn fork(sample: &Sample, view: TokenView, proof: Proof, a: &Branch, b: &Branch) 
     let both_chains = a.newest != 0 && b.newest != 0 && a.id != b.id;
     let behind = sample.counter.zip(older.counter_last()).is_some_and(|(counter, last)| counter < last);
     // One device's counts come in order, whatever clocks say; what is left out of it comes close behind.
-    let far_behind = sample.counter.zip(b.counter_last()).is_some_and(|(counter, last)| {
-        a.id != b.id && counter.saturating_add(LEFT_OUT) < last
-    });
+    let far_behind = sample
+        .counter
+        .zip(b.counter_last())
+        .is_some_and(|(counter, last)| a.id != b.id && counter.saturating_add(LEFT_OUT) < last);
     let broken = far_behind
-        || differs(a.boot_number(), b.boot_number()) || differs(a.boot_id(), b.boot_id()) || !a.one_sequence(b);
+        || differs(a.boot_number(), b.boot_number())
+        || differs(a.boot_id(), b.boot_id())
+        || !a.one_sequence(b);
     let counted = a.counter_last().is_some() && b.counter_last().is_some();
     Fork {
         older: *older,

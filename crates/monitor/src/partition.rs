@@ -7,7 +7,7 @@ use touchmark_identity::event::{Event, IdentityRef};
 use touchmark_identity::finding::Finding;
 
 use crate::engine::Engine;
-use crate::observation::{Item, Observation, Seen, Texts};
+use crate::observation::{Item, Kind, Observation, Seen, Texts};
 use crate::settings::Settings;
 
 /// A finding, and the event after which it was written: time and key.
@@ -55,6 +55,24 @@ impl Held {
         match self {
             Self::Observation(seen) => (seen.time, seen.event_key),
             Self::Registry { time, key, .. } => (*time, *key),
+        }
+    }
+
+    /// The order in which events are observed. Of one time, as where a source tells whole seconds, a connection is opened
+    /// before it is used, and messages come as they were made.
+    fn turn(&self) -> (i64, u8, i64, u64, u64) {
+        let (time, key) = self.order();
+        match self {
+            Self::Registry { .. } => (time, 0, 0, 0, key),
+            Self::Observation(seen) => {
+                let kind = match seen.kind {
+                    Kind::Authentication => 1,
+                    Kind::Heartbeat => 2,
+                    Kind::SessionEnd => 3,
+                };
+                let uptime = seen.uptime_ms.unwrap_or_default();
+                (time, kind, uptime, seen.counter.unwrap_or_default(), key)
+            }
         }
     }
 }
@@ -109,7 +127,7 @@ impl Partition {
             }
             let Second { mut events, lines } = entry.remove();
             self.count -= events.len();
-            events.sort_unstable_by_key(|(held, ..)| held.order());
+            events.sort_unstable_by_key(|(held, ..)| held.turn());
             for (held, first, length) in events {
                 let line = lines.get(first..first + length).unwrap_or_default();
                 let (time, key) = held.order();

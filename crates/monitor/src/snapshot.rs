@@ -1,6 +1,6 @@
 //! The whole state as bytes, and back.
 //!
-//! Format `TMS2`: the magic, then sections in a fixed order, each with its length (8 bytes, little-endian) and a 64-bit
+//! Format `TMS3`: the magic, then sections in a fixed order, each with its length (8 bytes, little-endian) and a 64-bit
 //! hash of its content in front; an empty section with the hash of the magic ends it. The first section is JSON; bulk is
 //! binary: records as they lie in memory, numbers little-endian, texts behind their length in 4 bytes. Equal states give
 //! equal bytes. A snapshot is read by the version that wrote it, on a little-endian machine, with the settings that it
@@ -26,7 +26,7 @@ use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
 use crate::track::{Born, Case, Session, TRACK_BYTES, Track};
 
-const MAGIC: [u8; 4] = *b"TMS2";
+const MAGIC: [u8; 4] = *b"TMS3";
 /// The longest section that is read: 1 GiB. A partition of a million identities takes less.
 const SECTION_MAX: u64 = 1 << 30;
 
@@ -256,7 +256,7 @@ impl Monitor {
         let mut magic = [0; 4];
         from.read_exact(&mut magic).map_err(SnapshotError::Read)?;
         if magic != MAGIC {
-            return Err(damaged("it does not begin with TMS2"));
+            return Err(damaged("it does not begin with TMS3"));
         }
         let bytes = section(from)?;
         let head: Head = Rest(&bytes).json()?;
@@ -349,10 +349,10 @@ fn engine_out(engine: &Engine, out: &mut Section) -> io::Result<()> {
         out.number(to);
     });
     out.table(&shared.sessions, |out, session| {
-        let (network, opened, branch) = session.parts();
+        let (network, opened, branch, told) = session.parts();
         out.number(network);
         out.short(opened);
-        out.0.push(branch);
+        out.0.extend_from_slice(&[branch, u8::from(told)]);
     });
     out.table(&shared.births, |out, born| {
         out.0.extend_from_slice(&born.digest);
@@ -408,8 +408,9 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
         from.table(capacity, |from| from.array().map(|[branch, generation]| (branch, generation)))?;
     shared.past.left_out = from.table(capacity, |from| Ok((from.number()?, from.number()?)))?;
     shared.sessions = from.table(capacity, |from| {
-        let (network, opened, [branch]) = (from.number()?, from.short()?, from.array()?);
-        Session::of_parts(network, opened, branch).ok_or_else(|| damaged("a connection has no network"))
+        let (network, opened, [branch, told]) = (from.number()?, from.short()?, from.array()?);
+        Session::of_parts(network, opened, branch, told != 0)
+            .ok_or_else(|| damaged("a connection has no network"))
     })?;
     shared.births = from.table(capacity, |from| {
         let (digest, source) = (from.array()?, from.number()?);

@@ -100,16 +100,27 @@ pub(crate) struct Session {
     opened: u32,
     /// The branch that it was used by last; [`continuity::NONE`] when nothing told.
     branch: u8,
+    /// A message over it named its boot, so the branch is known and not supposed.
+    told: bool,
 }
 
 impl Session {
-    /// Its network, packed, when it was opened, and by which branch.
-    pub(crate) fn parts(self) -> (u64, u32, u8) {
-        (self.network.packed(), self.opened, self.branch)
+    /// Its network, packed, when it was opened, by which branch, and whether that is known.
+    pub(crate) fn parts(self) -> (u64, u32, u8, bool) {
+        (self.network.packed(), self.opened, self.branch, self.told)
     }
 
-    pub(crate) fn of_parts(network: u64, opened: u32, branch: u8) -> Option<Self> {
-        Network::unpacked(network).map(|network| Self { network, opened, branch })
+    pub(crate) fn of_parts(network: u64, opened: u32, branch: u8, told: bool) -> Option<Self> {
+        Network::unpacked(network).map(|network| Self { network, opened, branch, told })
+    }
+
+    /// As it is after a message over it went to a branch.
+    fn used(self, branch: u8, sample: &Sample) -> Self {
+        if branch == continuity::NONE {
+            return self;
+        }
+        let told = sample.names_boot() || self.told && self.branch == branch;
+        Self { branch, told, ..self }
     }
 }
 
@@ -281,7 +292,8 @@ impl Track {
         let branch = self.placed(shared, slot, &sample, seen, out);
         if let Some(network) = seen.network.filter(|_| connected) {
             let opened = u32::try_from(now.max(0)).unwrap_or(u32::MAX);
-            shared.sessions.insert(key, Session { network, opened, branch });
+            let session = Session { network, opened, branch: continuity::NONE, told: false };
+            shared.sessions.insert(key, session.used(branch, &sample));
         }
         if let Some(place) = place {
             self.visited(shared, slot, place, connected, seen, out);
@@ -299,15 +311,16 @@ impl Track {
             .flatten();
         let network = seen.network.or(session.map(|session| session.network));
         let place = network.map(|network| self.enter(shared, slot, network, seen));
-        let sample = self.sample(shared, seen, place, session.map(|session| session.branch));
+        let sample = self.sample(shared, seen, place, session);
         if self.came_again(shared, slot, &sample, seen, out) {
             return;
         }
         let branch = self.placed(shared, slot, &sample, seen, out);
-        if let Some(session) =
-            session.filter(|session| branch != continuity::NONE && session.branch != branch)
-        {
-            shared.sessions.insert(own(slot.serial, seen.session.0), Session { branch, ..session });
+        if let Some(session) = session {
+            let used = session.used(branch, &sample);
+            if used != session {
+                shared.sessions.insert(own(slot.serial, seen.session.0), used);
+            }
         }
         if let Some(place) = place {
             if session.is_some() {
@@ -338,8 +351,15 @@ impl Track {
         place
     }
 
-    /// `held`: the branch that the connection, which the message came over, was used by last.
-    fn sample(&self, shared: &mut Shared, seen: &Seen<'_>, network: Option<u8>, held: Option<u8>) -> Sample {
+    /// `session`: the connection that the message came over.
+    fn sample(
+        &self,
+        shared: &mut Shared,
+        seen: &Seen<'_>,
+        network: Option<u8>,
+        session: Option<Session>,
+    ) -> Sample {
+        let held = session.filter(|session| session.branch != continuity::NONE);
         let [high, low, ..] = seen.boot_id.to_be_bytes();
         Sample {
             time: seconds(seen.time),
@@ -354,7 +374,8 @@ impl Track {
             stack: shared.words.number(seen.ja4),
             source: shared.words.number(seen.source),
             beat: seen.kind == Kind::Heartbeat,
-            held: held.filter(|held| *held != continuity::NONE),
+            held: held.map(|session| session.branch),
+            told: held.is_some_and(|session| session.told),
         }
     }
 

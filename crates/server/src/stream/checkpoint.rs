@@ -1,6 +1,6 @@
 //! Checkpoints: the monitor's state after a step, in a file of its own.
 //!
-//! Format: `TMC1`, the number of the step (8 bytes, little-endian), then a snapshot (`TMS2`). A file is written beside,
+//! Format: `TMC1`, the number of the step (8 bytes, little-endian), then a snapshot (`TMS3`). A file is written beside,
 //! made durable and renamed, so there is none that is half there. Two are kept that could be read or were just written:
 //! if the newest is damaged, the one before it and the log give the same state.
 
