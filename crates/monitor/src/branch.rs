@@ -28,6 +28,8 @@ const KEPT_BACK_IN_TURN: i64 = 60 * 86_400;
 const RIGHT_AFTER: i64 = 600;
 /// Seconds.
 const KEPT_BACK_UNIT: i64 = 64;
+/// A counter that is saved now and then goes back by no more than so many when the device loses power.
+const SAVED_EVERY: u64 = 32;
 /// Messages that are kept back leave out fewer counts than this.
 pub(crate) const LEFT_OUT: u64 = 1_000;
 /// Stands for "no counter"; a device whose counter stands at the very end of its range has none.
@@ -58,7 +60,7 @@ pub(crate) struct Sample {
     pub(crate) beat: bool,
     /// The branch that the connection, which it came over, was used by last.
     pub(crate) held: Option<u8>,
-    /// That branch is known, because a message over the connection named its boot.
+    /// That branch is known, because the connection was opened by a message that named its boot.
     pub(crate) told: bool,
 }
 
@@ -121,6 +123,16 @@ pub(crate) enum Birth {
     CounterBack = 3,
     /// A token was presented that had been used up or replaced.
     TokenFork = 4,
+    /// A token was presented that is not known, or none, where a chain was known: a line was lost, the device lost its
+    /// token, or another one has it.
+    NewChain = 5,
+}
+
+impl Birth {
+    /// A chain of tokens began beside the one that was known.
+    pub(crate) fn of_token(self) -> bool {
+        matches!(self, Self::TokenFork | Self::NewChain)
+    }
 }
 
 /// Which boot a message comes from, seen from a branch.
@@ -219,7 +231,8 @@ impl Branch {
             1 => Birth::Reboot,
             2 => Birth::EarlierBoot,
             3 => Birth::CounterBack,
-            _ => Birth::TokenFork,
+            4 => Birth::TokenFork,
+            _ => Birth::NewChain,
         }
     }
 
@@ -282,10 +295,24 @@ impl Branch {
         Some(if wrapped.abs() <= limits.boot_tolerance { (wrapped, wrap) } else { (shift, 0) })
     }
 
+    /// Whether the message's count is farther from this branch's latest than a counter goes back that is saved now and
+    /// then.
+    pub(crate) fn counts_apart(&self, sample: &Sample) -> bool {
+        self.counter_last()
+            .zip(sample.counter)
+            .is_some_and(|(last, counter)| last.abs_diff(counter) > SAVED_EVERY)
+    }
+
+    /// Whether the message's count is the next one, give or take a lost line.
+    pub(crate) fn in_turn(&self, sample: &Sample) -> bool {
+        matches!(self.count(sample), Count::Ahead(..=LOST_LINES))
+    }
+
     /// `active`: it is the branch of the latest message, which may go on with messages that were kept back for long.
     pub(crate) fn boot(&self, sample: &Sample, limits: &Limits, active: bool) -> Boot {
         let epoch = self.epoch_shift(sample, limits).map(|(shift, _)| {
-            if shift.abs() <= limits.boot_tolerance || active && shift > 0 && shift <= self.kept_on(sample) {
+            let goes_on = active || self.in_turn(sample);
+            if shift.abs() <= limits.boot_tolerance || goes_on && shift > 0 && shift <= self.kept_on(sample) {
                 Boot::Same
             } else if shift > 0 {
                 Boot::Later
@@ -401,6 +428,15 @@ impl Branch {
                 // may still move it by up to 200 ppm.
                 let drift = ((sample.time - self.last()).max(0) + 4_999) / 5_000;
                 self.epoch = narrow(epoch + shift.min(drift) + wrap.max(0));
+            }
+            // What was kept back comes together; a message as late as the one before it, but later, is not late: the
+            // device's clock stood still for that long.
+            (Some(epoch), Some((shift, wrap)))
+                if sample.time - self.last() > limits.retry_window
+                    && self.kept_back != 0
+                    && (shift / KEPT_BACK_UNIT - i64::from(self.kept_back)).abs() <= 1 =>
+            {
+                self.epoch = narrow(epoch + shift + wrap.max(0));
             }
             _ => {}
         }

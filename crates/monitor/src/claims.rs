@@ -421,7 +421,7 @@ impl Scene<'_> {
                 evidence(
                     "counter.return",
                     "counter",
-                    42.0,
+                    if fork.corroborated { 45.0 } else { 42.0 },
                     "the counter went back, and then the older sequence went on".to_owned(),
                 ),
                 2,

@@ -178,6 +178,15 @@ impl Continuity {
         self.active().map_or(0, |active| active.newest)
     }
 
+    /// Whether the message says of which boot it is, and that this is the branch's.
+    pub(crate) fn told(&self, id: u8, sample: &Sample) -> bool {
+        sample.uptime.is_some()
+            || self.branch(id).is_some_and(|branch| {
+                branch.boot_id().is_some_and(|boot| boot == sample.boot_id)
+                    || branch.boot_number().is_some_and(|number| Some(number) == sample.boot_count)
+            })
+    }
+
     /// Seconds from one count to the next, where known.
     pub(crate) fn period(&self) -> Option<i64> {
         (self.period != 0).then_some(i64::from(self.period))
@@ -216,6 +225,7 @@ impl Continuity {
     pub(crate) fn place(&mut self, limits: &Limits, past: &mut Past, serial: u32, sample: &Sample) -> Placed {
         let view = self.token_view(past, serial, sample);
         self.join_chains(past, serial, sample, view);
+        let view = self.take_chain(limits, sample, view);
         let before = self.active;
         let late = self.active().is_some_and(|active| {
             (sample.time < active.last() && !goes_on(limits, active, sample, view)) || active.overtook(sample)
@@ -361,6 +371,45 @@ impl Continuity {
         }
     }
 
+    /// A connection began a chain of its own, and the first message over it goes on with the sequence before: a line was
+    /// lost, and the chain is that sequence's.
+    fn take_chain(&mut self, limits: &Limits, sample: &Sample, view: TokenView) -> TokenView {
+        let begun = |branch: &&Branch| {
+            branch.birth() == Birth::NewChain
+                && branch.counter_last().is_none()
+                && branch.epoch().is_none()
+                && (sample.held == Some(branch.id) || view == TokenView::Newest(branch.id))
+        };
+        let Some(new) = self.branches().iter().find(begun).copied() else { return view };
+        let goes_on = |branch: &&Branch| {
+            branch.id != new.id
+                && match branch.boot(sample, limits, true) {
+                    Boot::Same => branch.in_turn(sample) || branch.count(sample) == Count::Absent,
+                    Boot::Unknown => branch.in_turn(sample),
+                    Boot::Later | Boot::Earlier => false,
+                }
+        };
+        let before = self.branches().iter().filter(goes_on).max_by_key(|branch| branch.last());
+        let Some(before) = before.map(|branch| branch.id) else { return view };
+        if let Some(branch) = self.branch_mut(before) {
+            (branch.newest, branch.previous) = (new.newest, new.previous);
+            branch.generation = branch.generation.saturating_add(1);
+        }
+        self.drop_branch(new.id);
+        if self.active == new.id {
+            self.active = before;
+        }
+        if view == TokenView::Newest(new.id) { TokenView::Newest(before) } else { view }
+    }
+
+    fn drop_branch(&mut self, id: u8) {
+        let last = usize::from(self.held).saturating_sub(1);
+        if let Some(place) = self.branches().iter().position(|branch| branch.id == id) {
+            self.branches.swap(place, last);
+            self.held = self.held.saturating_sub(1);
+        }
+    }
+
     fn choose(&self, limits: &Limits, sample: &Sample, view: TokenView, late: bool) -> Choice {
         // What has only named its boot so far does not end the one that heartbeats come from.
         let named_only = self.active().is_some_and(|active| active.epoch().is_none());
@@ -373,7 +422,7 @@ impl Continuity {
         } else {
             Boot::Unknown
         };
-        let same = || self.branches().iter().filter(|branch| boot(branch) == wanted);
+        let same = || self.branches().iter().filter(|branch| boot(branch) == wanted && !self.overrun(branch));
         if same().next().is_none() {
             return match self.active().map(boot) {
                 None => Choice::Begin(Birth::First),
@@ -384,6 +433,10 @@ impl Continuity {
         }
         // A message with neither uptime nor counter cannot tell sequences of one boot apart: the active one goes on.
         let bare = sample.uptime.is_none() && sample.counter.is_none();
+        let chained = || self.active().is_some_and(|active| active.generation != 0 && active.newest != 0);
+        if bare && !late && sample.issued != 0 && view == TokenView::Silent && chained() {
+            return Choice::Begin(Birth::NewChain);
+        }
         if let Some(active) = self.active().filter(|_| bare && wanted == Boot::Same)
             && boot(active) == Boot::Unknown
             && (active.newest == 0
@@ -437,6 +490,18 @@ impl Continuity {
             Some(branch) => Choice::Continue(branch.id),
             None => Choice::Begin(Birth::CounterBack),
         }
+    }
+
+    /// Whether the active sequence, which began behind where this branch stood, has passed that: after a loss of power the
+    /// counter came back, and both are one device's.
+    fn overrun(&self, branch: &Branch) -> bool {
+        self.active().is_some_and(|active| {
+            active.id != branch.id
+                && active.birth() == Birth::CounterBack
+                && active.epoch().is_none()
+                && active.counter_first() <= branch.counter_last()
+                && branch.counter_last() <= active.counter_last()
+        })
     }
 
     /// Whether the counter is one that the branch can have reached by now.
@@ -508,14 +573,7 @@ impl Continuity {
         if sample.token == 0 || sample.issued == 0 {
             let newest = if sample.token == 0 { sample.issued } else { sample.token };
             let Some(branch) = self.branch_mut(id).filter(|_| newest != 0) else { return };
-            let generation = branch.generation;
-            let retired = std::mem::replace(&mut branch.newest, newest);
-            // A chain that was in use is left for one that begins anew. A device that lost its token does so; if the old
-            // chain goes on, there are two.
-            if sample.token == 0 && generation != 0 && retired != 0 && retired != newest {
-                branch.generation = generation.saturating_add(1);
-                past.tokens.insert(token_key(serial, retired), (id, generation));
-            }
+            branch.newest = newest;
             return;
         }
         // A token that another branch held is used up there as well.
@@ -533,7 +591,8 @@ impl Continuity {
             branch.generation = generation.saturating_add(1);
             let replaced = std::mem::replace(&mut branch.newest, sample.issued);
             if replaced != 0 && replaced != sample.token && generation != 0 {
-                // The token that was presented is unknown: a line was lost, or another chain begins here.
+                // The token that was presented is not known: a line was lost. If the one before it is used after all, there
+                // are two chains.
                 past.tokens.insert(token_key(serial, replaced), (id, generation));
             }
             std::mem::replace(&mut branch.previous, sample.token)
@@ -601,8 +660,16 @@ impl Continuity {
         let in_order = !late && fresh && after && (told || !(bare && ours.epoch().is_some()));
         let renumbered =
             differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id());
+        // The sources' clocks say only roughly which of two chains began first, and which piece of one comes next.
+        let younger = ours.first().max(other.first());
+        if ours.birth().of_token() || other.birth().of_token() {
+            if !one_clock && sample.time <= younger + 2 * limits.clock_tolerance {
+                self.active = active;
+                return None;
+            }
+        }
         let forked = matches!(view, TokenView::Newest(_) | TokenView::Previous(_))
-            && (other.birth() == Birth::TokenFork || ours.birth() == Birth::TokenFork);
+            && (other.birth().of_token() || ours.birth().of_token());
         let proof = if ours.booted_apart(other, limits) {
             let (older, younger) = in_boot_order(ours, other);
             // Without uptime a message names its boot, and does not say when it was made.
@@ -618,6 +685,17 @@ impl Continuity {
                     Proof::BootNumber
                 }
                 None if in_order && forked => Proof::Tokens,
+                // Its clock does not say when the message was made; but the one before had been taken by then, and the
+                // younger sequence uses counts that were used.
+                None if !late
+                    && one_clock
+                    && known.in_turn(sample)
+                    && known.last() > other.first()
+                    && other.counts_apart(sample)
+                    && !ours.one_sequence(other) =>
+                {
+                    Proof::BareCounter
+                }
                 None => {
                     // What says neither when it booted nor where it counts does not return; the next message does.
                     if bare {
@@ -635,10 +713,21 @@ impl Continuity {
             Proof::Tokens
         } else if ours.epoch().is_some() && other.epoch().is_some() {
             Proof::Counter
-        } else {
+        } else if other.counts_apart(sample) || self.counted_on(&known, sample) {
             Proof::BareCounter
+        } else {
+            // A counter that is saved now and then comes back to where it was after each loss of power.
+            return None;
         };
         Some(fork(sample, view, proof, ours, other))
+    }
+
+    /// Whether the sequence went on all the while: as many counts as the time since its latest message holds. One that
+    /// came back to where it was after losses of power has fewer.
+    fn counted_on(&self, known: &Branch, sample: &Sample) -> bool {
+        let (Count::Ahead(gap), Some(period)) = (known.count(sample), self.period()) else { return false };
+        let beats = (sample.time - known.last()).max(0) / period.max(1);
+        i64::try_from(gap).is_ok_and(|gap| gap + 1 >= beats)
     }
 
     /// Counters that are used twice within one boot by messages that differ: a copy that imitates boot and counter. One
@@ -696,6 +785,9 @@ impl Continuity {
         before: u8,
         id: u8,
     ) -> Option<Fork> {
+        if let Some(fork) = self.resumed_at_birth(sample, view, before, id) {
+            return Some(fork);
+        }
         let new = *self.branch(id)?;
         // A first message says so only by the clock that also saw the older boot; what other sources saw has to return.
         let one_clock = |branch: &&Branch| branch.source() == Some(sample.source);
@@ -716,20 +808,42 @@ impl Continuity {
         Some(fork(sample, view, Proof::Boots { overlap }, &older, &new))
     }
 
+    /// A new boot that counts on where an older branch stood, past the active one, which uses counts that were used.
+    fn resumed_at_birth(&mut self, sample: &Sample, view: TokenView, before: u8, id: u8) -> Option<Fork> {
+        let active = *self.branch(before)?;
+        let old = self.branches().iter().filter(|branch| {
+            branch.id != id
+                && branch.instance != active.instance
+                && branch.in_turn(sample)
+                && branch.first() < active.first()
+                && branch.counter_last() > active.counter_first()
+        });
+        let old = *old.max_by_key(|branch| branch.last())?;
+        if view == TokenView::Newest(before) || !active.counts_apart(sample) {
+            return None;
+        }
+        if old.source() != Some(sample.source) || active.source() != old.source() {
+            return None;
+        }
+        self.branch_mut(id)?.instance = old.instance;
+        Some(fork(sample, view, Proof::BareCounter, &old, &active))
+    }
+
     /// Whether the sequence goes on unbroken from the active branch although the boots differ: the message presents the
     /// token that was last issued, or, seen by another source, counts on from the last count. Then the boots differ
     /// because a source's clock is wrong, not because there are two devices.
     fn same_device(&self, sample: &Sample, view: TokenView, active: u8, id: u8) -> bool {
+        let (Some(active), Some(ours)) = (self.branch(active), self.branch(id)) else { return false };
         match view {
-            TokenView::Newest(holder) => return holder == active,
+            TokenView::Newest(holder) => return holder == active.id,
             TokenView::Stale { .. } => return false,
             // A lost reply or a lost line; the counter has to tell.
             TokenView::Previous(_) | TokenView::Silent => {}
         }
-        let (Some(active), Some(ours)) = (self.branch(active), self.branch(id)) else { return false };
         let apart = active.source().is_some_and(|source| source != sample.source);
         let unbroken = matches!(active.count(sample), Count::Ahead(gap) if gap <= LOST_LINES);
-        let clean = !matches!(active.birth(), Birth::CounterBack | Birth::TokenFork)
+        let clean = active.birth() != Birth::CounterBack
+            && !active.birth().of_token()
             && active.one_sequence(ours)
             && !differs(active.boot_number(), sample.boot_count);
         apart && unbroken && clean

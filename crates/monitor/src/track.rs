@@ -100,7 +100,7 @@ pub(crate) struct Session {
     opened: u32,
     /// The branch that it was used by last; [`continuity::NONE`] when nothing told.
     branch: u8,
-    /// A message over it named its boot, so the branch is known and not supposed.
+    /// It was opened by a message that named its boot, so the branch is known and not supposed.
     told: bool,
 }
 
@@ -115,12 +115,11 @@ impl Session {
     }
 
     /// As it is after a message over it went to a branch.
-    fn used(self, branch: u8, sample: &Sample) -> Self {
+    fn used(self, branch: u8, told: bool) -> Self {
         if branch == continuity::NONE {
             return self;
         }
-        let told = sample.names_boot() || self.told && self.branch == branch;
-        Self { branch, told, ..self }
+        Self { branch, told: told || self.told && self.branch == branch, ..self }
     }
 }
 
@@ -293,7 +292,8 @@ impl Track {
         if let Some(network) = seen.network.filter(|_| connected) {
             let opened = u32::try_from(now.max(0)).unwrap_or(u32::MAX);
             let session = Session { network, opened, branch: continuity::NONE, told: false };
-            shared.sessions.insert(key, session.used(branch, &sample));
+            let told = self.continuity.told(branch, &sample);
+            shared.sessions.insert(key, session.used(branch, told));
         }
         if let Some(place) = place {
             self.visited(shared, slot, place, connected, seen, out);
@@ -317,7 +317,8 @@ impl Track {
         }
         let branch = self.placed(shared, slot, &sample, seen, out);
         if let Some(session) = session {
-            let used = session.used(branch, &sample);
+            // What was kept back over a reboot comes over the connection of a later boot, so it does not tell whose it is.
+            let used = session.used(branch, false);
             if used != session {
                 shared.sessions.insert(own(slot.serial, seen.session.0), used);
             }
