@@ -662,11 +662,12 @@ impl Continuity {
             differs(ours.boot_number(), other.boot_number()) || differs(ours.boot_id(), other.boot_id());
         // The sources' clocks say only roughly which of two chains began first, and which piece of one comes next.
         let younger = ours.first().max(other.first());
-        if ours.birth().of_token() || other.birth().of_token() {
-            if !one_clock && sample.time <= younger + 2 * limits.clock_tolerance {
-                self.active = active;
-                return None;
-            }
+        if (ours.birth().of_token() || other.birth().of_token())
+            && !one_clock
+            && sample.time <= younger + 2 * limits.clock_tolerance
+        {
+            self.active = active;
+            return None;
         }
         let forked = matches!(view, TokenView::Newest(_) | TokenView::Previous(_))
             && (other.birth().of_token() || ours.birth().of_token());
