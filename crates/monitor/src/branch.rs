@@ -26,8 +26,10 @@ const KEPT_BACK: i64 = 6 * 3_600;
 const KEPT_BACK_IN_TURN: i64 = 60 * 86_400;
 /// A message was made right after another one within so many seconds.
 const RIGHT_AFTER: i64 = 600;
+/// Up to here a length is kept to the second, above in [`COARSE`] seconds, rounded up.
+const EXACT: i64 = 1 << 14;
 /// Seconds.
-const KEPT_BACK_UNIT: i64 = 64;
+const COARSE: i64 = 64;
 /// A counter that is saved now and then goes back by no more than so many when the device loses power.
 const SAVED_EVERY: u64 = 32;
 /// Messages that are kept back leave out fewer counts than this.
@@ -89,6 +91,18 @@ impl Sample {
 /// A moment or a number in 32 bits; what does not fit stands at the end of the range. 0 is kept for none.
 fn narrow(value: i64) -> u32 {
     u32::try_from(value.clamp(1, i64::from(u32::MAX))).unwrap_or(u32::MAX)
+}
+
+/// A length of up to 36 days in 16 bits.
+fn short(seconds: i64) -> u16 {
+    let seconds = seconds.max(0);
+    let above = (seconds - EXACT + COARSE - 1) / COARSE;
+    u16::try_from(if seconds < EXACT { seconds } else { EXACT + above }).unwrap_or(u16::MAX)
+}
+
+fn long(short: u16) -> i64 {
+    let short = i64::from(short);
+    if short < EXACT { short } else { EXACT + (short - EXACT) * COARSE }
 }
 
 fn wide(value: u32) -> Option<i64> {
@@ -160,7 +174,7 @@ pub(crate) struct Branch {
     pub(crate) previous: u32,
     /// Number of the boot, plus one.
     boot_count: u32,
-    /// By how much the latest message had been kept back, in units of [`KEPT_BACK_UNIT`], rounded up.
+    /// By how much the latest message had been kept back; see [`short`].
     kept_back: u16,
     /// Bit n stands for `counter - n`.
     seen: u16,
@@ -259,7 +273,12 @@ impl Branch {
 
     /// When its latest message was made.
     pub(crate) fn made(&self) -> i64 {
-        self.last() - i64::from(self.kept_back) * KEPT_BACK_UNIT
+        self.last() - long(self.kept_back)
+    }
+
+    /// As [`Branch::made`], at the latest.
+    fn made_by(&self) -> i64 {
+        self.made() + if i64::from(self.kept_back) < EXACT { 0 } else { COARSE - 1 }
     }
 
     pub(crate) fn sightings(&self) -> u16 {
@@ -433,8 +452,8 @@ impl Branch {
             // device's clock stood still for that long.
             (Some(epoch), Some((shift, wrap)))
                 if sample.time - self.last() > limits.retry_window
-                    && self.kept_back != 0
-                    && (shift / KEPT_BACK_UNIT - i64::from(self.kept_back)).abs() <= 1 =>
+                    && shift > limits.boot_tolerance
+                    && (shift - long(self.kept_back)).abs() <= limits.retry_window =>
             {
                 self.epoch = narrow(epoch + shift + wrap.max(0));
             }
@@ -467,8 +486,7 @@ impl Branch {
         let at = narrow(sample.time);
         self.first = self.first.min(at);
         self.last = self.last.max(at);
-        let units = (self.last() - made + KEPT_BACK_UNIT - 1) / KEPT_BACK_UNIT;
-        self.kept_back = u16::try_from(units).unwrap_or(u16::MAX);
+        self.kept_back = short(self.last() - made);
     }
 
     /// Whether a message of another source was made shortly before this branch began, as its counter says, whatever
@@ -490,10 +508,23 @@ impl Branch {
         }
         match (self.epoch(), sample.uptime, sample.epoch()) {
             (Some(epoch), Some(uptime), Some(booted)) => {
-                booted - epoch >= -limits.boot_tolerance && epoch + uptime <= self.made()
+                booted - epoch >= -limits.boot_tolerance && epoch + uptime <= self.made_by()
             }
             _ => true,
         }
+    }
+
+    /// Whether another source saw the message, and by uptime and count it was made right before the latest one: the
+    /// clocks of the two differ.
+    pub(crate) fn made_just_before(&self, sample: &Sample, limits: &Limits) -> bool {
+        let Some(at) = self.epoch().zip(sample.uptime).map(|(epoch, uptime)| epoch + uptime) else {
+            return false;
+        };
+        let counted = self
+            .counter_last()
+            .zip(sample.counter)
+            .is_some_and(|(last, count)| last.checked_sub(count).is_some_and(|behind| behind <= LOST_LINES));
+        self.source() != Some(sample.source) && self.made() - at <= limits.clock_tolerance && counted
     }
 
     /// Whether the message's uptime makes its boot look later than this branch's.

@@ -739,6 +739,13 @@ fn original(fork: &Fork, second: &branch::Branch, networks_apart: bool) -> Optio
         return None;
     }
     let first = if second.id == fork.older.id { &fork.younger } else { &fork.older };
+    // The copy may have been there before the original rebooted: whose network was used before both is the original.
+    if let Some(before) = fork.before.filter(|before| !before.ended() && networks_apart)
+        && before.networks & first.networks == 0
+        && before.networks & second.networks != 0
+    {
+        return Some(Original { branch: u32::from(second.id), probability: probability(10.0) });
+    }
     let boot: f64 = match fork.proof {
         Proof::Boots { .. } => 17.0,
         Proof::Counter => 8.0,

@@ -84,6 +84,8 @@ pub(crate) struct Fork {
     /// The other; for [`Proof::Reuse`] the same one.
     pub(crate) younger: Branch,
     pub(crate) proof: Proof,
+    /// The branch that was in use before both.
+    pub(crate) before: Option<Branch>,
     /// A used token was presented as well, this many generations old.
     pub(crate) stale_token: Option<u32>,
     /// Each instance holds a token that was issued to it.
@@ -223,6 +225,17 @@ impl Continuity {
 
     /// Gives a message its place and says whether it shows two instances.
     pub(crate) fn place(&mut self, limits: &Limits, past: &mut Past, serial: u32, sample: &Sample) -> Placed {
+        let mut placed = self.given_place(limits, past, serial, sample);
+        if let Some(fork) = &mut placed.fork {
+            let (older, younger) = (&fork.older, &fork.younger);
+            let third = |branch: &&Branch| ![older.id, younger.id].contains(&branch.id);
+            let earlier = |branch: &&Branch| branch.first() < older.first().min(younger.first());
+            fork.before = self.branches().iter().find(|branch| third(branch) && earlier(branch)).copied();
+        }
+        placed
+    }
+
+    fn given_place(&mut self, limits: &Limits, past: &mut Past, serial: u32, sample: &Sample) -> Placed {
         let view = self.token_view(past, serial, sample);
         self.join_chains(past, serial, sample, view);
         let view = self.take_chain(limits, sample, view);
@@ -287,7 +300,10 @@ impl Continuity {
                             && self.reuses & SAID_NOW == 0
                             && branch.booted_later(sample, limits)
                     }
-                    Count::Used => skipped().is_some_and(|(from, to)| (from..=to).contains(&counter)),
+                    Count::Used => {
+                        skipped().is_some_and(|(from, to)| (from..=to).contains(&counter))
+                            || branch.made_just_before(sample, limits)
+                    }
                     Count::Ahead(_) | Count::Absent => false,
                 }
         })
@@ -969,6 +985,7 @@ fn fork(sample: &Sample, view: TokenView, proof: Proof, a: &Branch, b: &Branch) 
         older: *older,
         younger: *younger,
         proof,
+        before: None,
         stale_token,
         both_chains,
         corroborated: replaced || broken || (one_clock && (stale_token.is_some() || both_chains || behind)),
