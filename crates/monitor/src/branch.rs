@@ -84,7 +84,7 @@ impl Sample {
 
     /// Whether it says anything by which instances can be told apart.
     pub(crate) fn places(&self) -> bool {
-        self.names_boot() || self.counter.is_some() || self.token != 0
+        self.names_boot() || self.counter.is_some() || self.token != 0 || self.issued != 0
     }
 }
 

@@ -48,6 +48,23 @@ pub(crate) fn bounded(text: String) -> String {
     if text.len() <= 400 { text } else { text.chars().take(200).collect() }
 }
 
+/// Firmware that is older than allowed or than before.
+#[derive(Debug)]
+pub(crate) struct Lowered {
+    /// It is below the registry's floor.
+    pub(crate) below: bool,
+    /// The versions, in words.
+    pub(crate) what: String,
+    /// Its security version went back.
+    pub(crate) less_secure: bool,
+    /// The registry has a floor for it.
+    pub(crate) allowed: bool,
+    /// Its security version is known.
+    pub(crate) secure: bool,
+    /// It ran until lately.
+    pub(crate) rolled_back: bool,
+}
+
 /// What a claim is made of beside the sign itself.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene<'a> {
@@ -548,18 +565,25 @@ impl Scene<'_> {
         heard: &str,
         silent: &str,
         times: u8,
+        unbroken: bool,
         began: (Timestamp, EventRef),
     ) -> Claim {
         let says = format!(
             "{times} times in turn it connected from {silent} and sent nothing, while its heartbeats came from {heard}"
         );
+        let mut signs = vec![evidence("session.silent", "session", 42.0, says.clone())];
+        if unbroken {
+            let words =
+                "heartbeats went on from one network to the other in one unbroken sequence".to_owned();
+            signs.push(evidence("continuity.unbroken", "continuity", -15.0, words));
+        }
         Claim {
             kind: Kind::ReadOnlyClone,
             rules: vec!["session.silent"],
             seen: format!(
                 "{says}. A second instance may be listening; what it receives cannot be seen in these events."
             ),
-            evidence: vec![evidence("session.silent", "session", 42.0, says)],
+            evidence: signs,
             impossible: false,
             confirm_after: 1,
             began,
@@ -586,7 +610,7 @@ impl Scene<'_> {
         began: (Timestamp, EventRef),
     ) -> Claim {
         let says = format!(
-            "{times} uses in turn came from {km:.0} km away from where it is installed; {allowed_km:.0} km are allowed"
+            "in {times} hours in turn it was used {km:.0} km away from where it is installed; {allowed_km:.0} km are allowed"
         );
         let mut signs = vec![evidence("place.away", "place", 42.0, says.clone())];
         if !new_network {
@@ -619,16 +643,15 @@ impl Scene<'_> {
         }
     }
 
-    /// Older firmware than allowed (`floor`) or than before.
+    /// Older firmware than allowed or than before.
     pub(crate) fn downgrade(
         &self,
-        floor: bool,
-        what: String,
+        lowered: Lowered,
         branch: Option<&branch::Branch>,
         began: (Timestamp, EventRef),
     ) -> Claim {
-        let what = bounded(what);
-        let causes = if floor {
+        let Lowered { below, what, less_secure, allowed, secure, rolled_back } = lowered;
+        let mut causes = vec![if below {
             benign(
                 "a planned roll-back",
                 "the registry's floor forbids it; lower the floor first if it is wanted",
@@ -638,22 +661,32 @@ impl Scene<'_> {
                 "a planned roll-back, or a failed update that fell back",
                 "not rejected: compare with the release plan",
             )
-        };
+        }];
+        let mut signs = vec![evidence(
+            if below { "version.below-floor" } else { "version.lower" },
+            "version",
+            if below { 60.0 } else { 42.0 },
+            format!("it reported {what}"),
+        )];
+        let harmless = [
+            (allowed, "version.allowed", "the registry's floor allows it"),
+            (secure, "security-version.kept", "its security version did not go back"),
+            (rolled_back, "version.rolled-back", "it is what ran until an update within the last three days"),
+        ];
+        for (_, sign, says) in harmless.into_iter().filter(|(holds, ..)| *holds && !below && !less_secure) {
+            signs.push(evidence(sign, "roll-back", -15.0, says.to_owned()));
+            causes.push(benign("a roll-back that is allowed", format!("not rejected: {says}")));
+        }
         Claim {
             kind: Kind::Downgrade,
-            rules: vec![if floor { "downgrade.floor" } else { "downgrade.lower" }],
-            evidence: vec![evidence(
-                if floor { "version.below-floor" } else { "version.lower" },
-                "version",
-                if floor { 60.0 } else { 42.0 },
-                format!("it reported {what}"),
-            )],
-            impossible: floor,
+            rules: vec![if below { "downgrade.floor" } else { "downgrade.lower" }],
+            evidence: signs,
+            impossible: below,
             confirm_after: 1,
             began,
             branches: branch.map(|branch| self.describe(branch)).into_iter().collect(),
             original: None,
-            benign: vec![causes],
+            benign: causes,
             seen: format!("it reported {what}."),
             depth: Depth::Message,
         }

@@ -16,6 +16,8 @@ use crate::settings::Limits;
 pub(crate) const BRANCHES: usize = 3;
 /// For how long a pair of networks stays known as two uplinks after one sequence went on from one to the other: a day.
 const UPLINKS_KNOWN: i64 = 24 * 3_600;
+/// An update that failed is taken back within three days.
+const ROLLED_BACK: i64 = 3 * 86_400;
 /// A counter that is used again by a fresh message counts as a sign from this score on: [`REUSE`] for each, less one for
 /// each count that was used once.
 const REUSE_SIGN: u8 = 4;
@@ -215,6 +217,15 @@ impl Continuity {
     pub(crate) fn note_security(&mut self, version: u64) -> Option<u64> {
         let now = u32::try_from(version.saturating_add(1)).unwrap_or(u32::MAX);
         std::mem::replace(&mut self.security, now).checked_sub(1).map(u64::from)
+    }
+
+    /// Whether the firmware that a message reports is what ran until lately: the update to that of `before` failed, and the
+    /// device went back to where it was.
+    pub(crate) fn ran_before(&self, before: &Branch, sample: &Sample) -> bool {
+        let ran = |branch: &Branch| {
+            branch.firmware == sample.firmware && branch.first() < before.first() && branch.id != before.id
+        };
+        sample.time - before.first() <= ROLLED_BACK && self.branches().iter().any(ran)
     }
 
     /// The branch that was in use before this one began, as far as it is remembered.
@@ -730,7 +741,9 @@ impl Continuity {
             Proof::Tokens
         } else if ours.epoch().is_some() && other.epoch().is_some() {
             Proof::Counter
-        } else if other.counts_apart(sample) || self.counted_on(&known, sample) {
+        } else if other.counts_apart(sample)
+            || other.counter_last().is_some() && self.counted_on(&known, sample)
+        {
             Proof::BareCounter
         } else {
             // A counter that is saved now and then comes back to where it was after each loss of power.

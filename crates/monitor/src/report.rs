@@ -13,6 +13,8 @@ use touchmark_identity::timestamp::Timestamp;
 
 /// How likely it is beforehand that a given identity has a second instance: 1 in 10 000.
 pub(crate) const PRIOR_DECIBANS: f64 = -40.0;
+/// From this sum on a sign is worth a note: one chance in 32 or better.
+pub(crate) const NOTE_DECIBANS: f64 = -15.0;
 /// Different signs that one finding lists.
 const SIGNS: usize = 12;
 /// First and latest raw lines that one finding names, each.
@@ -93,6 +95,12 @@ impl Open {
         event: EventRef,
     ) -> Option<(Self, Finding)> {
         let grade = graded(&claim.evidence, claim.impossible && claim.confirm_after <= 1)?;
+        // A note of two instances would be confirmed by others as weak.
+        let noted =
+            matches!(claim.kind, Kind::Downgrade | Kind::Takeover | Kind::ReadOnlyClone | Kind::Relocation);
+        if grade == Certainty::Note && !noted {
+            return None;
+        }
         let rule = claim.rules.first().copied().unwrap_or("unnamed");
         let (first_event, began) = &claim.began;
         let finding = Finding {
@@ -209,10 +217,12 @@ impl Open {
 fn graded(evidence: &[Evidence], impossible: bool) -> Option<Certainty> {
     if impossible {
         Some(Certainty::Confirmed)
-    } else if posterior(evidence) >= 0.0 {
-        Some(Certainty::Suspect)
     } else {
-        None
+        match posterior(evidence) {
+            0.0.. => Some(Certainty::Suspect),
+            NOTE_DECIBANS.. => Some(Certainty::Note),
+            _ => None,
+        }
     }
 }
 
@@ -323,7 +333,8 @@ mod tests {
     #[test]
     fn only_the_impossible_is_confirmed() {
         assert_eq!(graded(&[sign("a", 500.0)], false), Some(Certainty::Suspect));
-        assert_eq!(graded(&[sign("a", 39.0)], false), None);
+        assert_eq!(graded(&[sign("a", 39.0)], false), Some(Certainty::Note));
+        assert_eq!(graded(&[sign("a", 24.0)], false), None);
         assert_eq!(graded(&[sign("a", 1.0)], true), Some(Certainty::Confirmed));
     }
 

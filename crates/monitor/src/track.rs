@@ -10,7 +10,7 @@ use touchmark_identity::timestamp::Timestamp;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::branch::{Birth, Branch, Sample};
-use crate::claims::{self, Scene, bounded, evidence};
+use crate::claims::{self, Lowered, Scene, bounded, evidence};
 use crate::continuity::{self, Continuity, Past, Placed};
 use crate::inventory::Slot;
 use crate::network::{Network, Networks};
@@ -29,8 +29,8 @@ const _: () = assert!(TRACK_BYTES <= 256, "a million identities have to fit into
 
 /// Connections in turn that nothing is heard over before somebody may be listening.
 const SILENT_SIGN: u8 = 4;
-/// Uses in turn from too far away.
-const AWAY_SIGN: u8 = 6;
+/// Hours in turn in which it is used too far away.
+const AWAY_SIGN: u8 = 4;
 /// Kilometres by which an address database may be wrong (its makers give no bound; a city away is usual).
 const GEO_ERROR_KM: f64 = 200.0;
 /// Messages of a new instance before it is said to have taken over.
@@ -67,7 +67,7 @@ pub(crate) struct Track {
     flags: u8,
     /// Low four bits: the place of the newest connection; high: the place of connections that nothing is heard over.
     places: u8,
-    /// Low four bits: such connections in turn; high: uses in turn from too far away.
+    /// Low four bits: such connections in turn; high: hours in turn in which it was used too far away.
     counts: u8,
     /// Connections in turn that came when they were due, in one network.
     kept: u8,
@@ -284,20 +284,24 @@ impl Track {
 
     fn authenticated(&mut self, shared: &mut Shared, slot: &Slot, seen: &Seen<'_>, out: &mut Vec<Finding>) {
         let now = seconds(seen.time);
+        let hour = self.hour();
         let key = own(slot.serial, seen.session.0);
-        let connected = shared.sessions.find(key).is_none();
+        let known = shared.sessions.find(key);
+        let connected = known.is_none();
         let place = seen.network.map(|network| self.enter(shared, slot, network, seen));
         let sample = self.sample(shared, seen, place, None);
         let branch = self.placed(shared, slot, &sample, seen, out);
-        if let Some(network) = seen.network.filter(|_| connected) {
-            let opened = u32::try_from(now.max(0)).unwrap_or(u32::MAX);
-            let session = Session { network, opened, branch: continuity::NONE, told: false };
-            let told = self.continuity.told(branch, &sample);
-            shared.sessions.insert(key, session.used(branch, told));
+        let opened = u32::try_from(now.max(0)).unwrap_or(u32::MAX);
+        let opens = |network| Session { network, opened, branch: continuity::NONE, told: false };
+        if let Some(session) = known.or(seen.network.map(opens)) {
+            let used = session.used(branch, self.continuity.told(branch, &sample));
+            if known != Some(used) {
+                shared.sessions.insert(key, used);
+            }
         }
         if let Some(place) = place {
             self.visited(shared, slot, place, connected, seen, out);
-            self.located(shared, slot, seen, out);
+            self.located(shared, slot, hour, seen, out);
             if connected {
                 self.kept_time(shared, slot, place, seen, out);
                 self.connected(shared, slot, place, seen, out);
@@ -306,6 +310,7 @@ impl Track {
     }
 
     fn heartbeat(&mut self, shared: &mut Shared, slot: &Slot, seen: &Seen<'_>, out: &mut Vec<Finding>) {
+        let hour = self.hour();
         let session = (!seen.session.is_none())
             .then(|| shared.sessions.find(own(slot.serial, seen.session.0)))
             .flatten();
@@ -327,7 +332,7 @@ impl Track {
             if session.is_some() {
                 self.visited(shared, slot, place, false, seen, out);
             }
-            self.located(shared, slot, seen, out);
+            self.located(shared, slot, hour, seen, out);
             self.heard(shared, slot, place, session, seen, out);
         }
     }
@@ -563,7 +568,7 @@ impl Track {
             }
         }
         let sum: f64 = signs.iter().map(|sign| sign.decibans).sum();
-        if sum + crate::report::PRIOR_DECIBANS >= 0.0 {
+        if sum + crate::report::PRIOR_DECIBANS >= crate::report::NOTE_DECIBANS {
             let began = self.began(shared, slot, false, branch.id, seen);
             let claim = self.scene(shared, slot).takeover(signs, before.as_ref(), branch, began);
             self.report(shared, slot, claim, seen, out);
@@ -703,6 +708,7 @@ impl Track {
         seen: &Seen<'_>,
         out: &mut Vec<Finding>,
     ) {
+        let now = seconds(seen.time);
         let Some(heard) = self.continuity.network().filter(|heard| *heard != place) else { return };
         if place == NOWHERE {
             return;
@@ -714,14 +720,29 @@ impl Track {
             && let (Some(heard), Some(silent)) = (self.networks.at(heard), self.networks.at(place))
         {
             let began = self.began(shared, slot, true, place, seen);
+            let unbroken =
+                self.continuity.network().is_some_and(|at| self.continuity.unbroken_between(at, place, now));
             let scene = self.scene(shared, slot);
-            let claim = scene.read_only(&heard.to_string(), &silent.to_string(), times, began);
+            let claim = scene.read_only(&heard.to_string(), &silent.to_string(), times, unbroken, began);
             self.report(shared, slot, claim, seen, out);
         }
     }
 
-    /// Whether a device that is bound to its chip is where it is installed.
-    fn located(&mut self, shared: &mut Shared, slot: &Slot, seen: &Seen<'_>, out: &mut Vec<Finding>) {
+    /// The hour since 1970 in which it was used last.
+    fn hour(&self) -> i64 {
+        let heard = self.continuity.active().map_or(0, Branch::last);
+        heard.max(i64::from(self.networks.connected)).div_euclid(3_600)
+    }
+
+    /// Whether a device that is bound to its chip is where it is installed. `hour`: that of the use before.
+    fn located(
+        &mut self,
+        shared: &mut Shared,
+        slot: &Slot,
+        hour: i64,
+        seen: &Seen<'_>,
+        out: &mut Vec<Finding>,
+    ) {
         let (true, Some(Place { lat, lon })) = (self.has(flag::HOME), seen.place) else { return };
         let Some(home) = slot.home().filter(|_| slot.regime() == Regime::Behaviour) else { return };
         let km = distance_km((home.lat, home.lon), (f64::from(lat), f64::from(lon)));
@@ -729,6 +750,9 @@ impl Track {
         if km <= allowed {
             self.set(flag::WAS_HOME, true);
             self.counts &= 15;
+            return;
+        }
+        if self.counts >> 4 != 0 && seconds(seen.time).div_euclid(3_600) == hour {
             return;
         }
         let times = (self.counts >> 4).saturating_add(1).min(15);
@@ -766,13 +790,13 @@ impl Track {
                 .map(|firmware| format!("firmware {firmware}, the registry's floor is {floor}")),
             None => None,
         };
-        let security_before = match seen.security_version {
-            Some(now) if !placed.late => self.continuity.note_security(now).filter(|before| now < *before),
+        let security_known = match seen.security_version {
+            Some(now) if !placed.late => self.continuity.note_security(now).map(|before| (now, before)),
             _ => None,
         };
         let firmware_before = placed.reference.map_or(0, |before| before.firmware);
         let lower = || {
-            if let Some((now, before)) = seen.security_version.zip(security_before) {
+            if let Some((now, before)) = security_known.filter(|(now, before)| now < before) {
                 return Some(format!("security version {now} after {before}"));
             }
             if sample.firmware == firmware_before || sample.firmware == 0 || firmware_before == 0 {
@@ -790,7 +814,15 @@ impl Track {
             },
         };
         let began = (at(seen), event_ref(shared, seen));
-        let claim = self.scene(shared, slot).downgrade(below, bounded(what), placed.branch.as_ref(), began);
+        let back = Lowered {
+            below,
+            what: bounded(what),
+            less_secure: security_known.is_some_and(|(now, before)| now < before),
+            allowed: floor.is_some(),
+            secure: security_known.is_some(),
+            rolled_back: placed.reference.is_some_and(|before| self.continuity.ran_before(&before, sample)),
+        };
+        let claim = self.scene(shared, slot).downgrade(back, placed.branch.as_ref(), began);
         self.report(shared, slot, claim, seen, out);
     }
 }

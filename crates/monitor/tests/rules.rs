@@ -210,6 +210,21 @@ fn downgrades() {
     assert_eq!(story.findings[1].action, Action::Quarantine);
     assert_eq!((story.findings[1].id, story.findings[1].revision), (story.findings[0].id, 2));
 
+    // An update that failed is taken back; that its security version stayed says the same.
+    for secure in ["", ",\"security_version\":3"] {
+        let mut back = Story::new();
+        back.beat(0, 1, HOUR, &format!(",\"firmware\":\"2.4.1\"{secure}"));
+        back.beat(15 * MINUTE, 2, 5 * MINUTE, &format!(",\"firmware\":\"2.5.0\"{secure}"));
+        back.beat(45 * MINUTE, 3, 2 * MINUTE, &format!(",\"firmware\":\"2.4.1\"{secure}"));
+        assert_eq!(back.kinds(), [(Kind::Downgrade, Certainty::Note)], "{secure}");
+        assert_eq!(back.findings[0].action, Action::None);
+    }
+    let mut old = Story::new();
+    old.beat(0, 1, HOUR, ",\"firmware\":\"2.4.1\"");
+    old.beat(15 * MINUTE, 2, 5 * MINUTE, ",\"firmware\":\"2.5.0\"");
+    old.beat(45 * MINUTE, 3, 2 * MINUTE, ",\"firmware\":\"2.3.0\"");
+    assert_eq!(old.kinds(), [(Kind::Downgrade, Certainty::Suspect)]);
+
     let mut text = Story::new();
     text.say(0, "registry", METER, &format!("{FLASH},\"anti_rollback_floor\":\"2.4\""));
     text.beat(MINUTE, 1, HOUR, ",\"firmware\":\"2.4.1\"");
@@ -542,4 +557,131 @@ fn a_restored_backup_goes_on_alone_past_what_was_counted_before() {
         "{:?}",
         story.kinds()
     );
+}
+
+/// A connection that presents and is issued tokens, as another source may see it; `session` names it.
+fn handshake(story: &mut Story, at: i64, session: &str, given: &str, issued: &str) -> Vec<Finding> {
+    let given = if given.is_empty() { String::new() } else { format!("\"token\":\"{given}\",") };
+    let fields = format!(
+        "\"session\":\"{session}\",\"peer\":{{\"ip\":\"192.0.2.7\",\"asn\":1}},{given}\"token_issued\":\"{issued}\""
+    );
+    story.say(at, "authentication", METER, &fields)
+}
+
+#[test]
+fn a_chain_that_begins_without_a_token_beside_one_that_goes_on_is_a_second_device() {
+    let mut story = Story::new();
+    for step in 0..4i64 {
+        handshake(&mut story, step * HOUR, "a", &format!("a{step}"), &format!("a{}", step + 1));
+    }
+    handshake(&mut story, 4 * HOUR, "b", "", "b1");
+    assert!(story.findings.is_empty(), "a device that lost its token begins anew");
+    handshake(&mut story, 5 * HOUR, "a", "a4", "a5");
+    handshake(&mut story, 6 * HOUR, "b", "b1", "b2");
+    assert_eq!(story.kinds().last(), Some(&(Kind::Clone, Certainty::Confirmed)));
+    assert_eq!(story.findings[0].rules, ["continuity.token"]);
+}
+
+#[test]
+fn a_lost_line_and_lines_that_overtake_each_other_leave_one_chain() {
+    let mut lost = Story::new();
+    for step in (0..12i64).filter(|step| ![4, 9].contains(step)) {
+        handshake(&mut lost, step * HOUR, "a", &format!("a{step}"), &format!("a{}", step + 1));
+        let counted = u64::try_from(step).unwrap();
+        lost.say(
+            step * HOUR + 1_000,
+            "heartbeat",
+            METER,
+            &format!("\"session\":\"a\",\"counter\":{counted}"),
+        );
+    }
+    assert_eq!(lost.kinds(), []);
+
+    // Two sources, one of them some seconds behind: pieces of the chain come in another order.
+    let mut apart = Story::new();
+    for step in [0, 1, 4, 2, 3, 5, 8, 7, 6, 9, 10i64] {
+        let at = step * 10_000;
+        handshake(&mut apart, at, &format!("s{step}"), &format!("a{step}"), &format!("a{}", step + 1));
+    }
+    for step in 11..20i64 {
+        handshake(&mut apart, step * HOUR, "late", &format!("a{step}"), &format!("a{}", step + 1));
+    }
+    assert_eq!(apart.kinds(), []);
+}
+
+#[test]
+fn what_was_kept_back_comes_over_the_connection_that_its_device_opened() {
+    let mut story = Story::new();
+    let beat = |story: &mut Story, at: i64, uptime: i64, session: &str| {
+        story.say(at, "heartbeat", METER, &format!("\"session\":\"{session}\",\"uptime_ms\":{uptime}"));
+    };
+    let open = |story: &mut Story, at: i64, uptime: i64, session: &str| {
+        let peer = "\"peer\":{\"ip\":\"192.0.2.7\",\"asn\":1}";
+        let fields = format!("\"session\":\"{session}\",{peer},\"uptime_ms\":{uptime}");
+        story.say(at, "authentication", METER, &fields);
+    };
+    open(&mut story, 0, HOUR, "a");
+    (0..10).for_each(|step| beat(&mut story, step * MINUTE, HOUR + step * MINUTE, "a"));
+    // Nine hours without a network; what was made meanwhile comes at once.
+    open(&mut story, 9 * HOUR, 10 * HOUR, "b");
+    (1..500).for_each(|step| beat(&mut story, 9 * HOUR + step, HOUR + (10 + step) * MINUTE, "b"));
+    (0..10).for_each(|step| beat(&mut story, 9 * HOUR + step * MINUTE, 10 * HOUR + step * MINUTE, "b"));
+    assert_eq!(story.kinds(), []);
+
+    // A second device has a connection of its own.
+    open(&mut story, 10 * HOUR, 2 * HOUR, "copy");
+    for step in 0..4 {
+        beat(&mut story, 10 * HOUR + step * MINUTE, 2 * HOUR + step * MINUTE, "copy");
+        beat(&mut story, 10 * HOUR + step * MINUTE + 30_000, 11 * HOUR + step * MINUTE, "b");
+    }
+    assert_eq!(story.kinds().last(), Some(&(Kind::Clone, Certainty::Confirmed)));
+}
+
+#[test]
+fn a_counter_that_is_saved_now_and_then_is_one_device() {
+    let count = |story: &mut Story, at: i64, counter: u64| {
+        story.say(at, "heartbeat", METER, &format!("\"counter\":{counter}"));
+    };
+    let mut story = Story::new();
+    let (mut at, mut counter) = (0, 160);
+    for run in [37, 5, 21, 18, 2, 40, 9, 33] {
+        for _ in 0..run {
+            count(&mut story, at, counter);
+            (at, counter) = (at + 15 * MINUTE, counter + 1);
+        }
+        // Power was lost: it goes on from what was saved.
+        counter -= counter % 16;
+    }
+    assert_eq!(story.kinds(), []);
+
+    // Two sequences that both go on are two devices, also without anything else.
+    let mut two = Story::new();
+    for step in 0..20u64 {
+        let at = i64::try_from(step).unwrap() * 15 * MINUTE;
+        count(&mut two, at, 500 + step);
+        if step >= 10 {
+            count(&mut two, at + 7 * MINUTE, 470 + step);
+        }
+    }
+    assert_eq!(two.kinds().last(), Some(&(Kind::Clone, Certainty::Confirmed)));
+}
+
+#[test]
+fn a_batch_of_each_waking_that_counts_on_past_another_batch_is_a_return() {
+    // Uptime begins anew at each waking, so only counts tell.
+    let wake = |story: &mut Story, at: i64, first: u64| {
+        for step in 0..20u64 {
+            let ms = i64::try_from(step).unwrap();
+            story.beat(at + ms * 100, first + step, 3_000 + ms * 100, "");
+        }
+    };
+    let mut story = Story::new();
+    (0..6u64).for_each(|day| wake(&mut story, i64::try_from(day).unwrap() * 6 * HOUR, 1_000 + 20 * day));
+    assert_eq!(story.kinds(), []);
+    for day in 6..9u64 {
+        let at = i64::try_from(day).unwrap() * 6 * HOUR;
+        wake(&mut story, at - HOUR, 400 + 20 * day);
+        wake(&mut story, at, 1_000 + 20 * day);
+    }
+    assert_eq!(story.kinds().last(), Some(&(Kind::Clone, Certainty::Confirmed)));
 }
