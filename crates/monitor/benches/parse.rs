@@ -49,7 +49,7 @@ fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
     group.throughput(Throughput::Elements(EVENTS)).sample_size(10);
     let expected = Tally { observations: EVENTS, ..Tally::default() };
-    for (name, digests) in [("", Digests::Always), (", digests left out", Digests::WithoutId)] {
+    for (name, digests) in [("", Digests::AtOnce), (", digests left out", Digests::Later)] {
         group.bench_function(format!("line{name}"), |bench| {
             bench.iter(|| assert_eq!(batch::tally_lines(black_box(text.as_bytes()), digests), expected));
         });

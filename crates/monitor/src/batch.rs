@@ -78,7 +78,7 @@ use std::sync::Arc;
 use touchmark_identity::event::{Event, MAX_LINE_BYTES, MAX_TEXT_BYTES, RawDigest};
 use touchmark_identity::key::sha256;
 
-use crate::observation::{Item, Observation, TextCache, TextHash, Texts, read_line_with};
+use crate::observation::{Item, Observation, TextCache, TextHash, Texts, hash64, read_line_with};
 
 pub use crate::observation::Digests;
 pub use error::BatchError;
@@ -305,6 +305,15 @@ impl<'a> Raw<'a> {
 
     /// The digest by which a finding names the record.
     pub(crate) fn digest(&self) -> RawDigest {
+        self.whole(|bytes| RawDigest(sha256(bytes)))
+    }
+
+    /// A hash of the same bytes.
+    pub(crate) fn hash(&self) -> u64 {
+        self.whole(hash64)
+    }
+
+    fn whole<T>(&self, make: impl FnOnce(&[u8]) -> T) -> T {
         // Nearly every record is short; only for a long one is there a copy on the heap.
         let mut short = [0; 512];
         let length = self.table.len() + self.bytes.len();
@@ -313,9 +322,9 @@ impl<'a> Raw<'a> {
                 let (table, bytes) = room.split_at_mut(self.table.len());
                 table.copy_from_slice(&self.table);
                 bytes.copy_from_slice(self.bytes);
-                RawDigest(sha256(room))
+                make(room)
             }
-            None => RawDigest(sha256(&[self.table.as_slice(), self.bytes].concat())),
+            None => make(&[self.table.as_slice(), self.bytes].concat()),
         }
     }
 }

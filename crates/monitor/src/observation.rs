@@ -181,15 +181,14 @@ impl Place {
     }
 }
 
-/// For which events the digest is made while they are read. It takes longer than all the rest where the processor has
-/// no instructions for SHA-256, and findings name few events.
+/// When the digest of an event is made. It takes longer than all the rest where the processor has no instructions for
+/// SHA-256, and findings name few events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Digests {
-    /// For all.
-    Always,
-    /// For those that have no event id, which are recognised by their digest. For all others it is zeros; whoever keeps a
-    /// reference to the event fills it in from the same bytes.
-    WithoutId,
+    /// While the event is read.
+    AtOnce,
+    /// Zeros stand for it; whoever keeps a reference to the event makes it from the same bytes.
+    Later,
 }
 
 /// What happened.
@@ -320,8 +319,9 @@ impl Said {
     }
 }
 
-/// The key under which a second delivery of the same event is recognised.
-fn event_key(source: TextHash, event_id: Option<&[u8]>, digest: &RawDigest) -> u64 {
+/// The key under which a second delivery of the same event is recognised; `line` is a hash of all its bytes.
+#[inline(always)]
+fn event_key(source: TextHash, event_id: Option<&[u8]>, line: impl FnOnce() -> u64) -> u64 {
     match event_id {
         Some(id) => {
             let mut bytes = [0; 16];
@@ -330,21 +330,33 @@ fn event_key(source: TextHash, event_id: Option<&[u8]>, digest: &RawDigest) -> u
             high.copy_from_slice(&hash64(id).to_le_bytes());
             hash64(&bytes)
         }
-        None => digest.0.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
+        None => line(),
     }
+}
+
+/// A hash of all the bytes of an event of which only the digest is known.
+fn short_digest(digest: &RawDigest) -> u64 {
+    digest.0.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 impl Observation {
     /// An event of which nothing is known but what every event has. Names are still to be added.
     #[inline(always)]
-    fn bare(kind: Kind, time: i64, source: TextHash, digest: RawDigest, event_id: Option<&[u8]>) -> Self {
+    fn bare(
+        kind: Kind,
+        time: i64,
+        source: TextHash,
+        digest: RawDigest,
+        event_id: Option<&[u8]>,
+        line: impl FnOnce() -> u64,
+    ) -> Self {
         Self {
             kind,
             time,
             received: None,
             source,
             digest,
-            event_key: event_key(source, event_id, &digest),
+            event_key: event_key(source, event_id, line),
             event_id: event_id.map_or(SmallId::NONE, SmallId::of),
             names: Names::default(),
             session: TextHash::NONE,
@@ -376,7 +388,7 @@ impl Observation {
         };
         let source = texts.keep(event.source.as_bytes());
         let id = event.event_id.as_deref().map(str::as_bytes);
-        let mut seen = Self::bare(kind, event.time.micros() / 1_000, source, raw, id);
+        let mut seen = Self::bare(kind, event.time.micros() / 1_000, source, raw, id, || short_digest(&raw));
         seen.received = event.received.map(|at| at.micros() / 1_000);
         seen.names = Names::of(&event.identity);
         match &event.body {
@@ -459,7 +471,7 @@ impl Item {
     /// The key under which a second delivery of the same registry line is recognised.
     pub(crate) fn registry_key(event: &Event, raw: RawDigest) -> u64 {
         let id = event.event_id.as_deref().map(str::as_bytes);
-        event_key(TextHash::of(event.source.as_bytes()), id, &raw)
+        event_key(TextHash::of(event.source.as_bytes()), id, || short_digest(&raw))
     }
 
     /// What an event holds.

@@ -13,12 +13,18 @@ use crate::settings::Settings;
 /// A finding, and the event after which it was written: time and key.
 pub(crate) type Written = (i64, u64, Finding);
 
+/// Emptied seconds that are kept, and the bytes of lines that each may keep.
+const SPARE: usize = 256;
+const SPARE_BYTES: usize = 1 << 16;
+
 /// A share of all identities: what is held back, and the engine.
 #[derive(Debug)]
 pub(crate) struct Partition {
     pub(crate) engine: Engine,
     /// Events by the second in which they happened.
     held: BTreeMap<i64, Second>,
+    /// Emptied ones, to be filled again.
+    spare: Vec<Second>,
     count: usize,
     most: usize,
     /// Names in full of identities that the engine does not know yet.
@@ -91,6 +97,7 @@ impl Partition {
         Self {
             engine: Engine::with_texts(&settings, texts),
             held: BTreeMap::new(),
+            spare: Vec::new(),
             count: 0,
             most: usize::try_from(settings.max_held_back).unwrap_or(usize::MAX),
             labels: HashMap::new(),
@@ -113,7 +120,12 @@ impl Partition {
         {
             self.labels.insert(key, event.identity);
         }
-        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held, head, line);
+        // No finding names the end of a session.
+        let ends = matches!(&held, Held::Observation(seen) if seen.kind == Kind::SessionEnd);
+        let (head, line) = if ends { (&[][..], &[][..]) } else { (head, line) };
+        let spare = &mut self.spare;
+        let second = held.order().0.div_euclid(1_000);
+        self.held.entry(second).or_insert_with(|| spare.pop().unwrap_or_default()).push(held, head, line);
         self.count += 1;
     }
 
@@ -125,10 +137,11 @@ impl Partition {
             if *entry.key() >= limit && self.count <= self.most {
                 break;
             }
-            let Second { mut events, lines } = entry.remove();
+            let mut second = entry.remove();
+            let Second { events, lines } = &mut second;
             self.count -= events.len();
             events.sort_unstable_by_key(|(held, ..)| held.turn());
-            for (held, first, length) in events {
+            for (held, first, length) in events.drain(..) {
                 let line = lines.get(first..first + length).unwrap_or_default();
                 let (time, key) = held.order();
                 match held {
@@ -145,6 +158,10 @@ impl Partition {
                     }
                 }
                 out.extend(found.drain(..).map(|finding| (time, key, finding)));
+            }
+            lines.clear();
+            if self.spare.len() < SPARE && lines.capacity() <= SPARE_BYTES {
+                self.spare.push(second);
             }
         }
         if self.held.is_empty() {

@@ -161,30 +161,28 @@ impl Monitor {
         let again = |record: &[u8]| named(record, &named_texts);
         let origin = Origin { head: &table, read: &again };
         let enrich = self.enrich.as_ref();
-        let read =
-            |mut records: Records<'a>, texts: &mut TextCache| -> Vec<Result<(Item, &'a [u8]), BatchError>> {
-                let mut items = Vec::new();
-                while let Some(next) = records.next_record() {
-                    items.push(next.and_then(|(record, raw)| {
-                        let item = match (&record.body, enrich) {
-                            (Body::Registry(_), _) => Item::Registry(Box::new(records.event(&record)?)),
-                            (_, None) => Item::Observation(Observation::of_record(
-                                &record,
-                                &raw,
-                                texts,
-                                Digests::WithoutId,
-                            )),
-                            (_, Some(enrich)) => {
-                                let mut event = records.event(&record)?;
-                                enrich(&mut event);
-                                Item::of(event, raw.digest(), texts)
-                            }
-                        };
-                        Ok((item, raw.bytes()))
-                    }));
-                }
-                items
-            };
+        let read = |mut records: Records<'a>,
+                    texts: &mut TextCache|
+         -> Vec<Result<(Item, &'a [u8]), BatchError>> {
+            let mut items = Vec::new();
+            while let Some(next) = records.next_record() {
+                items.push(next.and_then(|(record, raw)| {
+                    let item = match (&record.body, enrich) {
+                        (Body::Registry(_), _) => Item::Registry(Box::new(records.event(&record)?)),
+                        (_, None) => {
+                            Item::Observation(Observation::of_record(&record, &raw, texts, Digests::Later))
+                        }
+                        (_, Some(enrich)) => {
+                            let mut event = records.event(&record)?;
+                            enrich(&mut event);
+                            Item::of(event, raw.digest(), texts)
+                        }
+                    };
+                    Ok((item, raw.bytes()))
+                }));
+            }
+            items
+        };
         let items = in_threads(records.shares(self.caches.len()), &mut self.caches, &read);
         let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
         let mut taken = 0;
@@ -359,7 +357,7 @@ fn in_threads<S: Send, T: Send>(
 }
 
 fn read(line: &[u8], texts: &mut TextCache, enrich: Option<&Enrich>) -> Result<Item, EventError> {
-    let Some(enrich) = enrich else { return read_line_with(line, texts, Digests::WithoutId) };
+    let Some(enrich) = enrich else { return read_line_with(line, texts, Digests::Later) };
     let mut event = Event::from_line(line)?;
     enrich(&mut event);
     Ok(Item::of(event, RawDigest::of(line), texts))

@@ -193,6 +193,11 @@ fn batches(
 /// What is done with the lines of one piece: the number of the first, and the lines. An empty line stays in its place.
 type EachPiece<'a> = dyn FnMut(&mut Summary, u64, &[&[u8]]) -> Result<(), ReplayError> + 'a;
 
+fn split(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr::memchr_iter(b'\n', bytes).chain(std::iter::once(bytes.len()));
+    ends.scan(0, |from, end| Some(bytes.get(std::mem::replace(from, end + 1)..end).unwrap_or_default()))
+}
+
 /// Reads an input in pieces of whole lines. Of a line that is longer than a piece only so much is kept that its reader
 /// sees that it is too long.
 fn pieces(
@@ -212,7 +217,7 @@ fn pieces(
         };
         filled += read;
         let bytes = buffer.get(..filled).unwrap_or_default();
-        let whole = match bytes.iter().rposition(|byte| *byte == b'\n') {
+        let whole = match memchr::memrchr(b'\n', bytes) {
             _ if read == 0 => filled,
             // A terminal or a pipe gives a line at a time; a file gives pieces.
             Some(at) => at + 1,
@@ -221,8 +226,7 @@ fn pieces(
         };
         let ends_line = whole == 0 || bytes.get(whole - 1) == Some(&b'\n');
         let taken = bytes.get(..whole).unwrap_or_default();
-        let mut lines: Vec<&[u8]> =
-            taken.strip_suffix(b"\n").unwrap_or(taken).split(|byte| *byte == b'\n').collect();
+        let mut lines: Vec<&[u8]> = split(taken.strip_suffix(b"\n").unwrap_or(taken)).collect();
         if taken.is_empty() {
             lines.clear();
         }

@@ -25,7 +25,7 @@ fn by_events(batch: &[u8]) -> Result<(Vec<Result<Item, BatchError>>, Texts), Bat
 /// What a batch says at once.
 fn at_once(batch: &[u8]) -> Result<(Vec<Result<Item, BatchError>>, Texts), BatchError> {
     let texts = Texts::default();
-    let items = read_batch(batch, &mut texts.cache(), Digests::Always)?.collect();
+    let items = read_batch(batch, &mut texts.cache(), Digests::AtOnce)?.collect();
     Ok((items, texts))
 }
 
@@ -54,10 +54,10 @@ fn usual_events_come_back_and_are_smaller() {
     same(&batch);
     let lines: usize = events.iter().map(|event| event.to_line().len()).sum();
     assert!(batch.len() * 5 < lines * 3, "{} of {lines}", batch.len());
-    assert_eq!(tally(&batch, Digests::Always), Ok(Tally { observations: 6, registry: 0, refused: 0 }));
+    assert_eq!(tally(&batch, Digests::AtOnce), Ok(Tally { observations: 6, registry: 0, refused: 0 }));
     assert_eq!(
-        tally_lines(usual_lines().join("\n").as_bytes(), Digests::WithoutId),
-        tally(&batch, Digests::Always).unwrap()
+        tally_lines(usual_lines().join("\n").as_bytes(), Digests::Later),
+        tally(&batch, Digests::AtOnce).unwrap()
     );
 }
 
@@ -182,7 +182,7 @@ fn a_record_that_cannot_be_read_does_not_stop_the_others() {
     batch[at] = 9;
     let read: Vec<_> = Reader::open(&batch).unwrap().collect();
     assert_eq!(read, [Err(BatchError::Record { number: 1, field: "type" }), Ok(event)]);
-    assert_eq!(tally(&batch, Digests::Always), Ok(Tally { observations: 1, registry: 0, refused: 1 }));
+    assert_eq!(tally(&batch, Digests::AtOnce), Ok(Tally { observations: 1, registry: 0, refused: 1 }));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn a_batch_that_is_full_says_so_and_stays_whole() {
     let batch = writer.finish();
     assert!(bytes == batch.len() && bytes <= MAX_BATCH_BYTES && events > 150);
     assert_eq!(
-        tally(&batch, Digests::Always),
+        tally(&batch, Digests::AtOnce),
         Ok(Tally { observations: events.into(), registry: 0, refused: 0 })
     );
 }

@@ -3,7 +3,9 @@
 use touchmark_identity::event::{NameKind, Peer, RawDigest};
 use touchmark_identity::key::sha256;
 
-use super::{Digests, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, folded, uptime};
+use super::{
+    Digests, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, folded, short_digest, uptime,
+};
 use crate::batch::{Body, PeerRecord, Raw, Record, Shared, TlsRecord};
 use crate::network::Network;
 
@@ -23,11 +25,15 @@ impl Observation {
         };
         let source = keep(texts, record.source);
         let id = record.event_id.map(str::as_bytes);
-        let digest = match (digests, id) {
-            (Digests::WithoutId, Some(_)) => RawDigest([0; 32]),
-            _ => raw.digest(),
+        let digest = match digests {
+            Digests::Later => RawDigest([0; 32]),
+            Digests::AtOnce => raw.digest(),
         };
-        let mut seen = Self::bare(kind, record.time / 1_000, source, digest, id);
+        let whole = || match digests {
+            Digests::Later => raw.hash(),
+            Digests::AtOnce => short_digest(&digest),
+        };
+        let mut seen = Self::bare(kind, record.time / 1_000, source, digest, id, whole);
         seen.received = record.received.map(|at| at / 1_000);
         seen.names = names(record, texts);
         seen.session = hash_of(record.session);

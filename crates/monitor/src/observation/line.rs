@@ -13,7 +13,8 @@ use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
 
 use super::{
-    Digests, Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, folded, hash32, uptime,
+    Digests, Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, folded, hash32, hash64,
+    short_digest, uptime,
 };
 use crate::network::Network;
 
@@ -23,7 +24,7 @@ use crate::network::Network;
 /// As [`Event::from_line`].
 #[cfg(test)]
 pub(crate) fn read_line(line: &[u8], texts: &mut TextCache) -> Result<Item, EventError> {
-    read_line_with(line, texts, Digests::Always)
+    read_line_with(line, texts, Digests::AtOnce)
 }
 
 /// As [`read_line`], with the digest where it is asked for; a line that is not of the usual form has it always.
@@ -317,11 +318,15 @@ impl<'a> Fields<'a> {
         // An address that is none makes a line malformed, whatever its type.
         let peer = self.peer.read()?;
         let source = texts.keep(self.source?);
-        let digest = match (digests, self.event_id) {
-            (Digests::WithoutId, Some(_)) => RawDigest([0; 32]),
-            _ => RawDigest::of(line),
+        let digest = match digests {
+            Digests::Later => RawDigest([0; 32]),
+            Digests::AtOnce => RawDigest::of(line),
         };
-        let mut seen = Observation::bare(kind, time / 1_000, source, digest, self.event_id);
+        let whole = || match digests {
+            Digests::Later => hash64(line),
+            Digests::AtOnce => short_digest(&digest),
+        };
+        let mut seen = Observation::bare(kind, time / 1_000, source, digest, self.event_id, whole);
         seen.received = received.map(|at| at / 1_000);
         seen.names = self.names;
         seen.session = hash_of(self.session);
