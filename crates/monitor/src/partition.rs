@@ -104,16 +104,18 @@ impl Partition {
         }
     }
 
-    /// Holds an event back with its line, before which `head` belongs in what its digest is made of. `read` reads the line
-    /// once more where the engine does not know the identity, for its names in full.
+    /// Holds an event back at its corrected time and under its key, with its line, before which `head` belongs in what its
+    /// digest is made of. `read` reads the line once more where the engine does not know the identity, for its names in
+    /// full.
     pub(crate) fn hold(
         &mut self,
-        held: Held,
+        item: &Item,
+        (time, key): (i64, u64),
         head: &[u8],
         line: &[u8],
         read: &dyn Fn(&[u8]) -> Option<Event>,
     ) {
-        if let Held::Observation(seen) = &held
+        if let Item::Observation(seen) = item
             && let Some(key) = self.engine.unknown(&seen.names)
             && !self.labels.contains_key(&key)
             && let Some(event) = read(line)
@@ -121,12 +123,19 @@ impl Partition {
             self.labels.insert(key, event.identity);
         }
         // No finding names the end of a session.
-        let ends = matches!(&held, Held::Observation(seen) if seen.kind == Kind::SessionEnd);
+        let ends = matches!(item, Item::Observation(seen) if seen.kind == Kind::SessionEnd);
         let (head, line) = if ends { (&[][..], &[][..]) } else { (head, line) };
-        let spare = &mut self.spare;
-        let second = held.order().0.div_euclid(1_000);
-        self.held.entry(second).or_insert_with(|| spare.pop().unwrap_or_default()).push(held, head, line);
+        let held = match item {
+            Item::Observation(seen) => Held::Observation(Observation { time, ..*seen }),
+            Item::Registry(event) => Held::Registry { time, key, event: event.clone() },
+        };
+        self.second(time).push(held, head, line);
         self.count += 1;
+    }
+
+    fn second(&mut self, time: i64) -> &mut Second {
+        let spare = &mut self.spare;
+        self.held.entry(time.div_euclid(1_000)).or_insert_with(|| spare.pop().unwrap_or_default())
     }
 
     /// Observes all whose time has come, in the order of time. Where more are held than allowed, the earliest go too.
@@ -141,24 +150,25 @@ impl Partition {
             let Second { events, lines } = &mut second;
             self.count -= events.len();
             events.sort_unstable_by_key(|(held, ..)| held.turn());
-            for (held, first, length) in events.drain(..) {
-                let line = lines.get(first..first + length).unwrap_or_default();
+            for (held, first, length) in events.iter() {
+                let line = lines.get(*first..first + length).unwrap_or_default();
                 let (time, key) = held.order();
                 match held {
                     Held::Observation(seen) => {
                         let labels = &mut self.labels;
                         self.engine.observe_seen(
-                            Seen::new(&seen, line),
+                            Seen::new(seen, line),
                             |key| labels.remove(&key),
                             &mut found,
                         );
                     }
                     Held::Registry { key, event, .. } => {
-                        self.engine.observe_registry(&event, key, &mut found)
+                        self.engine.observe_registry(event, *key, &mut found)
                     }
                 }
                 out.extend(found.drain(..).map(|finding| (time, key, finding)));
             }
+            events.clear();
             lines.clear();
             if self.spare.len() < SPARE && lines.capacity() <= SPARE_BYTES {
                 self.spare.push(second);
@@ -195,22 +205,12 @@ impl Partition {
 
     /// Takes back what was held when a snapshot was made.
     pub(crate) fn restore_held(&mut self, held: Held, line: &[u8]) {
-        self.held.entry(held.order().0.div_euclid(1_000)).or_default().push(held, &[], line);
+        self.second(held.order().0).push(held, &[], line);
         self.count += 1;
     }
 
     /// Takes back the names in full of an identity.
     pub(crate) fn restore_label(&mut self, key: u128, label: IdentityRef) {
         self.labels.insert(key, label);
-    }
-}
-
-impl From<(Item, i64, u64)> for Held {
-    /// An item, its corrected time and its key.
-    fn from((item, time, key): (Item, i64, u64)) -> Self {
-        match item {
-            Item::Observation(seen) => Self::Observation(Observation { time, ..seen }),
-            Item::Registry(event) => Self::Registry { time, key, event },
-        }
     }
 }

@@ -17,7 +17,7 @@ use crate::clocks::Clocks;
 use crate::engine::Counts;
 use crate::fleet::Fleet;
 use crate::observation::{Digests, Item, Kind, Observation, TextCache, TextHash, Texts, read_line_with};
-use crate::partition::{Held, Partition, Written};
+use crate::partition::{Partition, Written};
 use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
 
@@ -61,9 +61,11 @@ impl std::fmt::Debug for Monitor {
     }
 }
 
-/// An event on its way to its partition, and the line that it was read from.
+/// An event on its way to its partition, at its corrected time, and the line that it was read from.
 struct Coming<'a> {
-    held: Held,
+    item: &'a Item,
+    time: i64,
+    key: u64,
     line: &'a [u8],
 }
 
@@ -136,14 +138,18 @@ impl Monitor {
         let shares = if lines.len() < 256 { vec![lines] } else { lines.chunks(share).collect() };
         let items = in_threads(shares, &mut self.caches, &read);
         let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
-        for (place, (item, line)) in items.into_iter().flatten().zip(lines).enumerate() {
-            match item {
-                Ok(item) => self.share_out(item, &LINES, line, &mut coming),
-                Err(error) => refused(place, error),
+        for (item, line) in items.iter().flatten().zip(lines) {
+            if let Ok(item) = item {
+                self.share_out(item, &LINES, line, &mut coming);
             }
         }
         let watermark = self.clocks.watermark();
         self.observe(watermark, coming, &LINES);
+        for (place, item) in items.into_iter().flatten().enumerate() {
+            if let Err(error) = item {
+                refused(place, error);
+            }
+        }
     }
 
     /// Takes a batch of events in the binary form; `refused` is told of each record that cannot be read, by its place.
@@ -186,35 +192,39 @@ impl Monitor {
         let items = in_threads(records.shares(self.caches.len()), &mut self.caches, &read);
         let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
         let mut taken = 0;
-        for (place, item) in items.into_iter().flatten().enumerate() {
+        for item in items.iter().flatten() {
             taken += 1;
-            match item {
-                Ok((item, record)) => self.share_out(item, &origin, record, &mut coming),
-                Err(error) => refused(place, error),
+            if let Ok((item, record)) = item {
+                self.share_out(item, &origin, record, &mut coming);
             }
         }
         let watermark = self.clocks.watermark();
         self.observe(watermark, coming, &origin);
+        for (place, item) in items.into_iter().flatten().enumerate() {
+            if let Err(error) = item {
+                refused(place, error);
+            }
+        }
         Ok(taken)
     }
 
     /// Has an item wait for its partition.
     fn share_out<'a>(
         &mut self,
-        item: Item,
+        item: &'a Item,
         origin: &Origin<'_>,
         line: &'a [u8],
         coming: &mut [Vec<Coming<'a>>],
     ) {
-        let (at, held) = self.route(item, origin.head, line);
+        let (at, time, key) = self.route(item, origin.head, line);
         if let Some(queue) = coming.get_mut(usize::from(at)) {
-            queue.push(Coming { held, line });
+            queue.push(Coming { item, time, key, line });
         }
     }
 
-    /// The partition of an item, and the item at its corrected time.
-    fn route(&mut self, item: Item, head: &[u8], line: &[u8]) -> (u8, Held) {
-        let (at, source, time, received, key, connected) = match &item {
+    /// The partition of an item, its corrected time and its key.
+    fn route(&mut self, item: &Item, head: &[u8], line: &[u8]) -> (u8, i64, u64) {
+        let (at, source, time, received, key, connected) = match item {
             Item::Observation(seen) => {
                 let at = self.routes.of(&seen.names);
                 let connected = seen.kind == Kind::Authentication;
@@ -228,7 +238,7 @@ impl Monitor {
                 let key = Item::registry_key(event, RawDigest::of(&[head, line].concat()));
                 let time = event.time.micros() / 1_000;
                 // The registry's clock says when something holds from; it does not say how far the others have come.
-                return (at, Held::from((item, time, key)));
+                return (at, time, key);
             }
         };
         let time = self.clocks.note(source, time, received);
@@ -240,15 +250,15 @@ impl Monitor {
         if connected && !late {
             self.fleet.connected(time);
         }
-        (at, Held::from((item, time, key)))
+        (at, time, key)
     }
 
     fn observe(&mut self, watermark: i64, coming: Vec<Vec<Coming<'_>>>, origin: &Origin<'_>) {
         let work = |partitions: &mut [Partition], coming: Vec<Vec<Coming<'_>>>| {
             let mut out: Vec<Written> = Vec::new();
             for (partition, coming) in partitions.iter_mut().zip(coming) {
-                for Coming { held, line } in coming {
-                    partition.hold(held, origin.head, line, origin.read);
+                for Coming { item, time, key, line } in coming {
+                    partition.hold(item, (time, key), origin.head, line, origin.read);
                 }
                 partition.observe(watermark, &mut out);
             }

@@ -17,7 +17,7 @@ use crate::clocks::Clocks;
 use crate::engine::Engine;
 use crate::fleet::Fleet;
 use crate::inventory::Kept;
-use crate::observation::{Item, SmallId, Texts, hash64};
+use crate::observation::{SmallId, Texts, hash64};
 use crate::partition::Held;
 use crate::pipeline::Monitor;
 use crate::remember::Remembered;
@@ -451,7 +451,7 @@ fn held_in<'a>(from: &mut Rest<'a>) -> Result<(Held, &'a [u8]), SnapshotError> {
         [1] => {
             let (time, key) = (from.number()?.cast_signed(), from.number()?);
             let event = Event::from_line(from.bytes()?).map_err(|error| damaged(&error.to_string()))?;
-            Held::from((Item::Registry(Box::new(event)), time, key))
+            Held::Registry { time, key, event: Box::new(event) }
         }
         [other] => return Err(damaged(&format!("an event of kind {other} is held"))),
     };
