@@ -533,12 +533,22 @@ impl Scene<'_> {
         let mut branches: Vec<Branch> = before.map(|branch| self.describe(branch)).into_iter().collect();
         branches.push(self.describe(now));
         let what: Vec<&str> = signs.iter().map(|sign| sign.says.as_str()).collect();
+        let chip = self.regime == Regime::Behaviour;
+        let (kind, what_it_is, otherwise) = if chip {
+            (Kind::Transplant, "the chip seems to work on another board than before", "on a repaired board")
+        } else {
+            (
+                Kind::Takeover,
+                "another instance seems to have taken the place of the one that was known",
+                "from a repaired device with an old backup",
+            )
+        };
+        let cannot = if chip { "a chip that was carried off cannot be told from one" } else { "a copy cannot be told" };
         Claim {
-            kind: Kind::Takeover,
+            kind,
             rules: vec!["instance.changed"],
             seen: bounded(format!(
-                "another instance seems to have taken the place of the one that was known: {}. The earlier one has been \
-                 silent since; as long as it is, a copy cannot be told from a repaired device with an old backup.",
+                "{what_it_is}: {}. The earlier one has been silent since; as long as it is, {cannot} {otherwise}.",
                 what.join("; ")
             )),
             evidence: signs,
@@ -550,7 +560,11 @@ impl Scene<'_> {
             benign: vec![
                 benign("a backup that was restored", "not rejected: ask whether the device was serviced"),
                 benign(
-                    "a board that was exchanged with its storage",
+                    if chip {
+                        "a board that was exchanged, with the chip moved over"
+                    } else {
+                        "a board that was exchanged with its storage"
+                    },
                     "not rejected: compare with the service records",
                 ),
                 benign("a reboot or an update", "it leaves the token and the counter in their sequence"),
@@ -577,12 +591,23 @@ impl Scene<'_> {
                 "heartbeats went on from one network to the other in one unbroken sequence".to_owned();
             signs.push(evidence("continuity.unbroken", "continuity", -15.0, words));
         }
-        Claim {
-            kind: Kind::ReadOnlyClone,
-            rules: vec!["session.silent"],
-            seen: format!(
-                "{says}. A second instance may be listening; what it receives cannot be seen in these events."
+        // Who has a key that lives in a chip has the chip sign for each of these connections.
+        let (kind, seen) = match self.regime {
+            Regime::Duplication => (
+                Kind::ReadOnlyClone,
+                format!(
+                    "{says}. A second instance may be listening; what it receives cannot be seen in these events."
+                ),
             ),
+            Regime::Behaviour => (
+                Kind::OracleUse,
+                format!("{says}. The chip may be signing for somebody else, who connects in its name."),
+            ),
+        };
+        Claim {
+            kind,
+            rules: vec!["session.silent"],
+            seen,
             evidence: signs,
             impossible: false,
             confirm_after: 1,

@@ -538,6 +538,8 @@ impl Track {
         out: &mut Vec<Finding>,
     ) {
         let before = self.continuity.before(branch).copied();
+        // A chip is not copied; it may work on another board, which has counted and booted less.
+        let chip = slot.regime() == Regime::Behaviour;
         let mut signs: Vec<Evidence> = Vec::new();
         if branch.birth() == Birth::TokenFork {
             let says = "it began with a token that had been used up or replaced".to_owned();
@@ -552,7 +554,7 @@ impl Track {
                 && first <= last
             {
                 let says = format!("its counter began at {first}, where {last} had been reached");
-                signs.push(evidence("counter.back", "counter", 5.0, says));
+                signs.push(evidence("counter.back", "counter", if chip { 8.0 } else { 5.0 }, says));
             }
             if branch.stack != before.stack
                 && branch.stack != 0
@@ -564,7 +566,7 @@ impl Track {
             }
             if branch.boot_number().zip(before.boot_number()).is_some_and(|(now, then)| now < then) {
                 let says = "the number of its boot is lower than before".to_owned();
-                signs.push(evidence("boot-number.back", "boot", 8.0, says));
+                signs.push(evidence("boot-number.back", "boot", if chip { 15.0 } else { 8.0 }, says));
             }
         }
         let sum: f64 = signs.iter().map(|sign| sign.decibans).sum();

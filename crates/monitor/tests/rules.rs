@@ -685,3 +685,28 @@ fn a_batch_of_each_waking_that_counts_on_past_another_batch_is_a_return() {
     }
     assert_eq!(story.kinds().last(), Some(&(Kind::Clone, Certainty::Confirmed)));
 }
+
+#[test]
+fn a_chip_on_another_board_and_one_that_signs_for_others() {
+    let mut moved = Story::new();
+    moved.say(0, "registry", METER, CHIP);
+    let beat = |story: &mut Story, at: i64, counter: u64, uptime: i64, boot: u64, network: u32| {
+        let peer = format!("\"peer\":{{\"ip\":\"192.0.2.7\",\"asn\":{network}}}");
+        let rest = format!(",\"boot_count\":{boot},{peer}");
+        story.beat(at, counter, uptime, &rest);
+    };
+    (0..10).for_each(|n: u64| beat(&mut moved, n.cast_signed() * HOUR, 70_000 + n, 10 * MINUTE, 50 + n, 1));
+    assert!(moved.findings.is_empty());
+    (0..4).for_each(|n: u64| beat(&mut moved, (12 + n.cast_signed()) * HOUR, n, n.cast_signed() * HOUR, 1, 2));
+    assert_eq!(moved.kinds(), [(Kind::Transplant, Certainty::Note)]);
+
+    let mut lent = Story::new();
+    lent.say(0, "registry", METER, CHIP);
+    for step in 0..6u64 {
+        let at = step.cast_signed() * HOUR;
+        beat(&mut lent, at, 2 * step, 9 * HOUR + at, 1, 1);
+        lent.connect(at + 20 * MINUTE, 2);
+        beat(&mut lent, at + 40 * MINUTE, 2 * step + 1, 9 * HOUR + at + 40 * MINUTE, 1, 1);
+    }
+    assert!(lent.findings.iter().any(|finding| finding.kind == Kind::OracleUse), "{:?}", lent.kinds());
+}
