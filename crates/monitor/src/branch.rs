@@ -322,6 +322,12 @@ impl Branch {
             .is_some_and(|(last, counter)| last.abs_diff(counter) > SAVED_EVERY)
     }
 
+    /// Whether the message is one of those, sent together, that the branch began with: each was kept back for less long than
+    /// the one before, so the boot looks earlier.
+    fn begins_with(&self, sample: &Sample) -> bool {
+        self.in_turn(sample) && (0..=SENT_TOGETHER).contains(&(sample.time - self.first()))
+    }
+
     /// Whether the message's count is the next one, give or take a lost line.
     pub(crate) fn in_turn(&self, sample: &Sample) -> bool {
         matches!(self.count(sample), Count::Ahead(..=LOST_LINES))
@@ -331,7 +337,8 @@ impl Branch {
     pub(crate) fn boot(&self, sample: &Sample, limits: &Limits, active: bool) -> Boot {
         let epoch = self.epoch_shift(sample, limits).map(|(shift, _)| {
             let goes_on = active || self.in_turn(sample);
-            if shift.abs() <= limits.boot_tolerance || goes_on && shift > 0 && shift <= self.kept_on(sample) {
+            let kept = goes_on && shift > 0 && shift <= self.kept_on(sample);
+            if shift.abs() <= limits.boot_tolerance || kept || shift < 0 && self.begins_with(sample) {
                 Boot::Same
             } else if shift > 0 {
                 Boot::Later
@@ -440,6 +447,7 @@ impl Branch {
     }
 
     pub(crate) fn advance(&mut self, sample: &Sample, limits: &Limits) {
+        let begins = self.begins_with(sample);
         match (self.epoch(), self.epoch_shift(sample, limits)) {
             (None, _) => self.epoch = sample.epoch().map_or(0, narrow),
             (Some(epoch), Some((shift, wrap))) if shift.abs() <= limits.boot_tolerance => {
@@ -447,6 +455,9 @@ impl Branch {
                 // may still move it by up to 200 ppm.
                 let drift = ((sample.time - self.last()).max(0) + 4_999) / 5_000;
                 self.epoch = narrow(epoch + shift.min(drift) + wrap.max(0));
+            }
+            (Some(epoch), Some((shift, wrap))) if shift < 0 && begins => {
+                self.epoch = narrow(epoch + shift + wrap.max(0));
             }
             // What was kept back comes together; a message as late as the one before it, but later, is not late: the
             // device's clock stood still for that long.

@@ -543,7 +543,11 @@ impl Scene<'_> {
                 "from a repaired device with an old backup",
             )
         };
-        let cannot = if chip { "a chip that was carried off cannot be told from one" } else { "a copy cannot be told" };
+        let cannot = if chip {
+            "a chip that was carried off cannot be told from one"
+        } else {
+            "a copy cannot be told"
+        };
         Claim {
             kind,
             rules: vec!["instance.changed"],

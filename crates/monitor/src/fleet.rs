@@ -48,10 +48,8 @@ pub(crate) struct Fleet {
 
 /// The sign that the finding shares with others of one cause; none for what is about one device alone.
 fn common(finding: &Finding) -> Option<String> {
-    let shared = matches!(
-        finding.kind,
-        Kind::Downgrade | Kind::Relocation | Kind::Takeover | Kind::Transplant
-    );
+    let shared =
+        matches!(finding.kind, Kind::Downgrade | Kind::Relocation | Kind::Takeover | Kind::Transplant);
     if !shared || finding.grade == Certainty::Confirmed || finding.closed.is_some() || finding.revision > 1 {
         return None;
     }

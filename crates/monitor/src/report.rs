@@ -96,13 +96,15 @@ impl Open {
     ) -> Option<(Self, Finding)> {
         let grade = graded(&claim.evidence, claim.impossible && claim.confirm_after <= 1)?;
         // A note of two instances would be confirmed by others as weak.
-        let noted =
-            matches!(claim.kind, Kind::Downgrade
+        let noted = matches!(
+            claim.kind,
+            Kind::Downgrade
                 | Kind::Takeover
                 | Kind::Transplant
                 | Kind::ReadOnlyClone
                 | Kind::OracleUse
-                | Kind::Relocation);
+                | Kind::Relocation
+        );
         if grade == Certainty::Note && !noted {
             return None;
         }

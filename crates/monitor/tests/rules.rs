@@ -697,7 +697,8 @@ fn a_chip_on_another_board_and_one_that_signs_for_others() {
     };
     (0..10).for_each(|n: u64| beat(&mut moved, n.cast_signed() * HOUR, 70_000 + n, 10 * MINUTE, 50 + n, 1));
     assert!(moved.findings.is_empty());
-    (0..4).for_each(|n: u64| beat(&mut moved, (12 + n.cast_signed()) * HOUR, n, n.cast_signed() * HOUR, 1, 2));
+    (0..4)
+        .for_each(|n: u64| beat(&mut moved, (12 + n.cast_signed()) * HOUR, n, n.cast_signed() * HOUR, 1, 2));
     assert_eq!(moved.kinds(), [(Kind::Transplant, Certainty::Note)]);
 
     let mut lent = Story::new();
@@ -709,4 +710,20 @@ fn a_chip_on_another_board_and_one_that_signs_for_others() {
         beat(&mut lent, at + 40 * MINUTE, 2 * step + 1, 9 * HOUR + at + 40 * MINUTE, 1, 1);
     }
     assert!(lent.findings.iter().any(|finding| finding.kind == Kind::OracleUse), "{:?}", lent.kinds());
+}
+
+#[test]
+fn a_device_that_is_first_seen_by_its_backlog_is_one_device() {
+    let mut story = Story::new();
+    let up = 370 * HOUR;
+    for step in 0..20u64 {
+        let ms = step.cast_signed();
+        story.beat(ms * 50, 500 + step, up + ms * 16 * MINUTE, ",\"boot_count\":315");
+    }
+    for step in 20..30u64 {
+        let ms = step.cast_signed();
+        let at = (ms - 19) * 16 * MINUTE;
+        story.beat(at, 500 + step, up + ms * 16 * MINUTE, ",\"boot_count\":315");
+    }
+    assert_eq!(story.kinds(), []);
 }
