@@ -13,7 +13,7 @@ use touchmark_monitor::adapters::{AdapterError, Format, Reader};
 use touchmark_testkit::haproxy::Haproxy;
 use touchmark_testkit::mosquitto::Mosquitto;
 use touchmark_testkit::openssl;
-use touchmark_testkit::peer::{all_present, skip};
+use touchmark_testkit::peer::{all_present, without_data};
 use touchmark_testkit::process::{Daemon, wait_for};
 
 /// Makes `gate`, `devices` (the CA), `device` under it and `stranger` under nobody.
@@ -221,7 +221,9 @@ fn the_log_of_a_real_sensor_is_read() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = ["../shared/data/zeek", "../../shared/data/zeek"].map(|path| repository.join(path));
     let Some(folder) = folder.iter().find(|folder| folder.join("ssl.log.gz").is_file()) else {
-        return skip("the Zeek sample logs are not beside the repository");
+        return without_data(
+            "the Zeek sample logs, whose licence keeps them out of the repository, are not beside it",
+        );
     };
     if !all_present(&["gzip"]) {
         return;

@@ -37,3 +37,9 @@ pub fn skip(reason: &str) {
     assert!(!required, "{reason}, and this run must not skip a peer");
     eprintln!("SKIPPED: {reason}; set TOUCHMARK_REQUIRE_PEERS=1 to make this an error");
 }
+
+/// Says on stderr that a test is skipped because data is missing that no script of the repository may bring.
+#[expect(clippy::print_stderr, reason = "a skipped test has to be visible in the output of the test run")]
+pub fn without_data(what: &str) {
+    eprintln!("SKIPPED: {what}");
+}
