@@ -381,10 +381,11 @@ impl Continuity {
 
     /// The branch that is known to have presented a token.
     fn presenter(&self, past: &Past, serial: u32, token: u32) -> Option<u8> {
+        if token == 0 {
+            return None;
+        }
         let latest = self.branches().iter().find(|branch| branch.previous == token).map(|branch| branch.id);
-        latest
-            .or_else(|| past.tokens.find(token_key(serial, token)).map(|(branch, _)| branch))
-            .filter(|_| token != 0)
+        latest.or_else(|| past.tokens.find(token_key(serial, token)).map(|(branch, _)| branch))
     }
 
     /// What a branch was given had been presented before it came: the two pieces are one chain, of one device.
@@ -826,11 +827,13 @@ impl Continuity {
             .iter()
             .filter(|branch| branch.id != id && branch.booted_apart(&new, limits))
             .filter(one_clock);
-        let (older, _) = found
+        let (older, overlap) = found
             .filter_map(|branch| branch.outlived(&new, limits).map(|overlap| (*branch, overlap)))
             .max_by_key(|(branch, _)| branch.last())?;
         // A first message proves little: the older boot was alive shortly before, and clocks differ. It has to return.
-        let overlap = older.outlived(&new, limits).filter(|overlap| *overlap > limits.boot_tolerance)?;
+        if overlap <= limits.boot_tolerance {
+            return None;
+        }
         if before == older.id && self.same_device(sample, view, older.id, id) {
             self.branch_mut(id)?.instance = older.instance;
             return None;
@@ -871,12 +874,11 @@ impl Continuity {
             TokenView::Previous(_) | TokenView::Silent => {}
         }
         let apart = active.source().is_some_and(|source| source != sample.source);
-        let unbroken = matches!(active.count(sample), Count::Ahead(gap) if gap <= LOST_LINES);
         let clean = active.birth() != Birth::CounterBack
             && !active.birth().of_token()
             && active.one_sequence(ours)
             && !differs(active.boot_number(), sample.boot_count);
-        apart && unbroken && clean
+        apart && active.in_turn(sample) && clean
     }
 
     /// Takes over what another record of the same identity holds, the latest branches first.
@@ -951,7 +953,6 @@ fn differs<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
 /// whose clock is behind.
 fn goes_on(limits: &Limits, branch: &Branch, sample: &Sample, view: TokenView) -> bool {
     let elsewhere = branch.source() != Some(sample.source);
-    let in_order = matches!(branch.count(sample), Count::Ahead(gap) if gap <= LOST_LINES);
     elsewhere
         && match view {
             // Who presents the token that was issued last has the reply to it: no later one was left behind.
@@ -959,7 +960,7 @@ fn goes_on(limits: &Limits, branch: &Branch, sample: &Sample, view: TokenView) -
                 holder == branch.id || branch.last() - sample.time <= 2 * limits.clock_tolerance
             }
             TokenView::Stale { .. } => false,
-            TokenView::Previous(_) | TokenView::Silent => in_order,
+            TokenView::Previous(_) | TokenView::Silent => branch.in_turn(sample),
         }
 }
 

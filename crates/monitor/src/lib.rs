@@ -66,6 +66,7 @@ mod version;
 mod words;
 
 pub use engine::{Counts, Engine};
+pub use network::network_name;
 pub use pipeline::{Enrich, Monitor, SourceClock};
 pub use route::{PARTITIONS, Router};
 pub use settings::Settings;

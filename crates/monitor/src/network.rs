@@ -74,6 +74,12 @@ impl fmt::Display for Network {
     }
 }
 
+/// The network of a peer as findings name it: the autonomous system where known, else the /24 (IPv4) or /48 (IPv6).
+#[must_use]
+pub fn network_name(peer: &Peer) -> String {
+    Network::of(peer).to_string()
+}
+
 /// Networks that are remembered for each identity.
 const NETWORKS: usize = 4;
 /// Stays that are remembered for each identity.

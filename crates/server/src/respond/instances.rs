@@ -10,11 +10,10 @@
 //! Until the case was opened, features come first, since a copy begins with its original's token; afterwards the chain
 //! does, since a device moves and reboots.
 
-use std::net::{IpAddr, Ipv6Addr};
-
-use touchmark_identity::event::{Event, EventBody, Peer};
+use touchmark_identity::event::{Event, EventBody};
 use touchmark_identity::finding::Branch;
 use touchmark_identity::timestamp::Timestamp;
+use touchmark_monitor::network_name;
 
 /// Boots this close together, in milliseconds, are the same: the monitor's own tolerance (`docs/monitoring.md`).
 const SAME_BOOT_MS: i64 = 900_000;
@@ -34,23 +33,6 @@ pub struct Sight {
     pub firmware: Option<String>,
 }
 
-/// The network of a peer as findings name it: the autonomous system where known, else the /24 or /48.
-fn network(peer: &Peer) -> String {
-    if let Some(asn) = peer.asn {
-        return format!("AS{}", asn.0);
-    }
-    match peer.ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            format!("{a}.{b}.{c}.0/24")
-        }
-        IpAddr::V6(ip) => {
-            let [a, b, c, ..] = ip.segments();
-            format!("{}/48", Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
-        }
-    }
-}
-
 impl Sight {
     /// What a heartbeat says, and the token that it was issued; `None` for other events and for lines about a
     /// connection that goes on.
@@ -63,7 +45,7 @@ impl Sight {
             token: beat.token.clone(),
             booted,
             boot_count: beat.boot_count,
-            network: beat.peer.as_ref().map(network),
+            network: beat.peer.as_ref().map(network_name),
             firmware: beat.firmware.clone(),
         };
         Some((sight, beat.token_issued.as_deref()))

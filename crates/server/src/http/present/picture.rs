@@ -5,11 +5,11 @@
 //! well is drawn apart. Nothing is concluded from this: the finding stands without its picture.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use touchmark_identity::event::{Event, EventBody, Peer};
 use touchmark_identity::finding::{Branch, Finding};
 use touchmark_identity::timestamp::Timestamp;
+use touchmark_monitor::network_name;
 
 use crate::dashboard::view::{Band, MarkKind, Picture, PictureMark, Place, Track};
 
@@ -33,23 +33,6 @@ pub(super) fn span(finding: &Finding) -> (Timestamp, Timestamp) {
     let first = finding.first_event.min(finding.detected);
     let last = finding.first_event.max(finding.detected);
     (first.plus_ms(-margin), last.plus_ms(margin))
-}
-
-/// The network of a peer as the monitor names it: the autonomous system where known, else the /24 or /48.
-fn network(peer: &Peer) -> String {
-    if let Some(asn) = peer.asn {
-        return format!("AS{}", asn.0);
-    }
-    match peer.ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            format!("{a}.{b}.{c}.0/24")
-        }
-        IpAddr::V6(ip) => {
-            let [a, b, c, ..] = ip.segments();
-            format!("{}/48", std::net::Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
-        }
-    }
 }
 
 /// What an event says that tells instances apart.
@@ -116,7 +99,7 @@ impl<'a> Facts<'a> {
         let listed = |name: Option<String>, names: &[String]| {
             name.filter(|_| !names.is_empty()).map(|name| names.contains(&name))
         };
-        let networks = listed(self.peer.map(network), &branch.networks);
+        let networks = listed(self.peer.map(network_name), &branch.networks);
         let firmware = listed(self.firmware.map(str::to_owned), &branch.firmware);
         let seen = branch.first_seen.zip(branch.last_seen).map(|(first, last)| (first..=last).contains(&at));
         judge(boot, 6)
@@ -202,7 +185,7 @@ pub(super) fn picture(finding: &Finding, events: &[(u64, Event)], total: u64) ->
                 branch: u64::from(branch.id),
                 original: finding.original.is_some_and(|original| original.branch == branch.id),
                 marks: marks(&own, booted, column_ms),
-                networks: stretches(&own, &mut look, |facts| facts.peer.map(network)),
+                networks: stretches(&own, &mut look, |facts| facts.peer.map(network_name)),
                 firmware: stretches(&own, &mut look, |facts| facts.firmware.map(str::to_owned)),
             }
         })
