@@ -1,5 +1,7 @@
 //! What each detector saw, in words and weights: one function for each rule.
 
+mod habit;
+
 use touchmark_identity::assurance::Regime;
 use touchmark_identity::finding::{BenignCause, Branch, EventRef, Evidence, Kind, Original};
 use touchmark_identity::timestamp::Timestamp;

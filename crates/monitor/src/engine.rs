@@ -62,6 +62,9 @@ impl Engine {
                 births: Remembered::new(remembered),
                 rhythms: Remembered::new(remembered),
                 cases: hashbrown::HashMap::new(),
+                usages: hashbrown::HashMap::new(),
+                weeks: crate::peers::Weeks::new(),
+                used: Vec::new(),
             },
         }
     }
@@ -78,6 +81,8 @@ impl Engine {
             }
             None => self.observe_registry(event, Item::registry_key(event, raw), &mut out),
         }
+        // Alone it has nobody to compare with.
+        self.shared.used.clear();
         out
     }
 
@@ -129,6 +134,7 @@ impl Engine {
     fn forget(&mut self) {
         for serial in self.gone.drain(..) {
             self.shared.cases.remove(&serial);
+            self.shared.usages.remove(&serial);
         }
     }
 

@@ -15,6 +15,8 @@ use touchmark_identity::finding::{
 use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
 
+use crate::peers::Peers;
+
 /// For how long a sign waits for others like it, in microseconds: 15 minutes.
 const HOLD: i64 = 900 * 1_000_000;
 /// So many devices with one sign are an incident.
@@ -44,17 +46,22 @@ pub(crate) struct Fleet {
     learnt: u64,
     /// Late events in turn, by source.
     late: BTreeMap<u64, u32>,
+    /// What devices of a type do.
+    pub(crate) peers: Peers,
 }
 
 /// The sign that the finding shares with others of one cause; none for what is about one device alone.
 fn common(finding: &Finding) -> Option<String> {
-    let shared =
-        matches!(finding.kind, Kind::Downgrade | Kind::Relocation | Kind::Takeover | Kind::Transplant);
+    let shared = matches!(
+        finding.kind,
+        Kind::Downgrade | Kind::Relocation | Kind::Takeover | Kind::Transplant | Kind::Behaviour
+    );
     if !shared || finding.grade == Certainty::Confirmed || finding.closed.is_some() || finding.revision > 1 {
         return None;
     }
     let sign = match finding.kind {
         Kind::Downgrade => finding.evidence.first().map_or("", |sign| sign.says.as_str()),
+        Kind::Behaviour => finding.rules.first().map_or("", String::as_str),
         _ => "",
     };
     Some(format!("{}: {sign}", finding.kind))
@@ -89,6 +96,9 @@ impl Fleet {
     /// Takes findings in the order of their events and gives those that go out; `watermark` is the moment up to which
     /// everything is observed.
     pub(crate) fn pass(&mut self, found: Vec<Finding>, watermark: i64, out: &mut Vec<Finding>) {
+        let mut found: Vec<Finding> =
+            found.into_iter().filter_map(|finding| self.peers.keep(finding)).collect();
+        found.extend(self.peers.compare(watermark.div_euclid(1_000)));
         for finding in found {
             match common(&finding) {
                 Some(sign) => self.hold(sign, finding, out),

@@ -71,6 +71,11 @@ impl Slot {
         self.facts.as_ref().and_then(|facts| facts.registry.home)
     }
 
+    /// Of what type the device is.
+    pub(crate) fn device_type(&self) -> Option<&str> {
+        self.facts.as_ref().and_then(|facts| facts.registry.device_type.as_deref())
+    }
+
     /// What its firmware may not be older than, at this time.
     pub(crate) fn floor(&self, at: Timestamp) -> Option<&AntiRollbackFloor> {
         let facts = self.facts.as_ref().filter(|facts| facts.since <= at)?;

@@ -54,6 +54,7 @@ mod inventory;
 mod network;
 mod observation;
 mod partition;
+mod peers;
 mod pipeline;
 mod remember;
 mod report;
@@ -62,6 +63,7 @@ mod route;
 mod settings;
 mod snapshot;
 mod track;
+mod usage;
 mod version;
 mod words;
 

@@ -238,6 +238,8 @@ pub(crate) struct Observation {
     /// Hash of everything that a heartbeat says: equal for a replayed message, whoever brings it and whenever; 0 for
     /// other kinds.
     pub(crate) content: u64,
+    /// Bytes that were moved: over the connection that ended, or of a message; 0 while unknown.
+    pub(crate) bytes: u64,
 }
 
 mod digest_bytes {
@@ -374,6 +376,7 @@ impl Observation {
             security_version: None,
             has_quote: false,
             content: 0,
+            bytes: 0,
         }
     }
 
@@ -417,6 +420,7 @@ impl Observation {
 
     fn ended(&mut self, body: &SessionEnd) {
         self.session = TextHash::of(body.session.as_bytes());
+        self.bytes = both(body.bytes_in, body.bytes_out);
     }
 
     fn beat(&mut self, body: &Heartbeat, texts: &mut TextCache) {
@@ -440,6 +444,7 @@ impl Observation {
             quote: hash_of(quote.as_deref()),
         };
         self.content = said.hash();
+        self.bytes = body.bytes.unwrap_or(0);
     }
 
     fn came_from(&mut self, peer: Option<&Peer>) {
@@ -447,6 +452,11 @@ impl Observation {
         self.network = Some(Network::of(peer));
         self.place = Place::of(peer.lat, peer.lon);
     }
+}
+
+/// Bytes in both directions.
+fn both(one: Option<u64>, other: Option<u64>) -> u64 {
+    one.unwrap_or(0).saturating_add(other.unwrap_or(0))
 }
 
 fn hash_of(text: Option<&str>) -> TextHash {

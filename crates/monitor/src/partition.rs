@@ -8,10 +8,19 @@ use touchmark_identity::finding::Finding;
 
 use crate::engine::Engine;
 use crate::observation::{Item, Kind, Observation, Seen, Texts};
+use crate::peers::Used;
 use crate::settings::Settings;
 
 /// A finding, and the event after which it was written: time and key.
 pub(crate) type Written = (i64, u64, Finding);
+
+/// What partitions have found.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) written: Vec<Written>,
+    /// What devices did, to be compared; its order says nothing.
+    pub(crate) used: Vec<Used>,
+}
 
 /// Emptied seconds that are kept, and the bytes of lines that each may keep.
 const SPARE: usize = 256;
@@ -139,7 +148,7 @@ impl Partition {
     }
 
     /// Observes all whose time has come, in the order of time. Where more are held than allowed, the earliest go too.
-    pub(crate) fn observe(&mut self, watermark: i64, out: &mut Vec<Written>) {
+    pub(crate) fn observe(&mut self, watermark: i64, out: &mut Outcome) {
         let limit = watermark.div_euclid(1_000);
         let mut found = Vec::new();
         while let Some(entry) = self.held.first_entry() {
@@ -166,7 +175,7 @@ impl Partition {
                         self.engine.observe_registry(event, *key, &mut found)
                     }
                 }
-                out.extend(found.drain(..).map(|finding| (time, key, finding)));
+                out.written.extend(found.drain(..).map(|finding| (time, key, finding)));
             }
             events.clear();
             lines.clear();
@@ -174,9 +183,15 @@ impl Partition {
                 self.spare.push(second);
             }
         }
+        out.used.append(&mut self.engine.shared.used);
         if self.held.is_empty() {
             self.labels.clear();
         }
+    }
+
+    /// The second of the earliest event that is held back, since 1970.
+    pub(crate) fn first_held(&self) -> Option<i64> {
+        self.held.keys().next().copied()
     }
 
     /// How many events are held back.

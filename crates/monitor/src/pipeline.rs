@@ -17,7 +17,7 @@ use crate::clocks::Clocks;
 use crate::engine::Counts;
 use crate::fleet::Fleet;
 use crate::observation::{Digests, Item, Kind, Observation, TextCache, TextHash, Texts, read_line_with};
-use crate::partition::{Partition, Written};
+use crate::partition::{Outcome, Partition, Written};
 use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
 
@@ -137,7 +137,7 @@ impl Monitor {
         let share = lines.len().div_ceil(self.caches.len()).max(1);
         let shares = if lines.len() < 256 { vec![lines] } else { lines.chunks(share).collect() };
         let items = in_threads(shares, &mut self.caches, &read);
-        let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
+        let mut coming = nothing();
         for (item, line) in items.iter().flatten().zip(lines) {
             if let Ok(item) = item {
                 self.share_out(item, &LINES, line, &mut coming);
@@ -190,7 +190,7 @@ impl Monitor {
             items
         };
         let items = in_threads(records.shares(self.caches.len()), &mut self.caches, &read);
-        let mut coming: Vec<Vec<Coming<'_>>> = (0..PARTITIONS).map(|_| Vec::new()).collect();
+        let mut coming = nothing();
         let mut taken = 0;
         for item in items.iter().flatten() {
             taken += 1;
@@ -253,22 +253,58 @@ impl Monitor {
         (at, time, key)
     }
 
+    /// Holds back what is coming, and observes what is dated before the watermark, a day of UTC after the other: what a
+    /// day was like for all is known when the next one is looked at, whatever comes at once.
     fn observe(&mut self, watermark: i64, coming: Vec<Vec<Coming<'_>>>, origin: &Origin<'_>) {
+        let many = coming.iter().map(Vec::len).sum::<usize>() >= 256 || watermark == i64::MAX;
+        let next = coming.iter().flatten().map(|coming| coming.time.div_euclid(1_000)).min();
+        let (mut coming, mut next) = (Some(coming), next);
+        let mut found: Vec<Written> = Vec::new();
+        loop {
+            let first = self.partitions.iter().filter_map(Partition::first_held).chain(next.take()).min();
+            let until = match first.filter(|first| first.saturating_mul(1_000) < watermark) {
+                Some(first) => {
+                    if let Some(weeks) = self.fleet.peers.observe_from(first) {
+                        let all = self.partitions.iter_mut();
+                        all.for_each(|partition| partition.engine.shared.weeks.clone_from(&weeks));
+                    }
+                    self.fleet.peers.day_ends().saturating_mul(1_000).min(watermark)
+                }
+                None => watermark,
+            };
+            self.observe_until(until, coming.take().unwrap_or_else(nothing), origin, many, &mut found);
+            if until >= watermark {
+                break;
+            }
+        }
+        found.sort_by_key(|(time, key, _)| (*time, *key));
+        let found = found.into_iter().map(|(_, _, finding)| finding).collect();
+        self.fleet.pass(found, watermark, &mut self.ready);
+        self.late_before = watermark.saturating_sub(LATE);
+    }
+
+    fn observe_until(
+        &mut self,
+        until: i64,
+        coming: Vec<Vec<Coming<'_>>>,
+        origin: &Origin<'_>,
+        many: bool,
+        found: &mut Vec<Written>,
+    ) {
         let work = |partitions: &mut [Partition], coming: Vec<Vec<Coming<'_>>>| {
-            let mut out: Vec<Written> = Vec::new();
+            let mut out = Outcome::default();
             for (partition, coming) in partitions.iter_mut().zip(coming) {
                 for Coming { item, time, key, line } in coming {
                     partition.hold(item, (time, key), origin.head, line, origin.read);
                 }
-                partition.observe(watermark, &mut out);
+                partition.observe(until, &mut out);
             }
             out
         };
-        let many = coming.iter().map(Vec::len).sum::<usize>() >= 256 || watermark == i64::MAX;
         let workers = if many { self.caches.len() } else { 1 };
-        let mut out: Vec<Written> = Vec::new();
+        let mut out: Vec<Outcome> = Vec::new();
         if workers == 1 {
-            out.extend(work(&mut self.partitions, coming));
+            out.push(work(&mut self.partitions, coming));
         } else {
             let share = self.partitions.len().div_ceil(workers);
             let mut coming = coming.into_iter();
@@ -279,25 +315,25 @@ impl Monitor {
                     let theirs: Vec<_> = coming.by_ref().take(partitions.len()).collect();
                     threads.push(scope.spawn(move || work(partitions, theirs)));
                 }
-                out.extend(threads.into_iter().filter_map(|thread| thread.join().ok()).flatten());
+                out.extend(threads.into_iter().filter_map(|thread| thread.join().ok()));
             });
         }
-        out.sort_by_key(|(time, key, _)| (*time, *key));
-        let found = out.into_iter().map(|(_, _, finding)| finding).collect();
-        self.fleet.pass(found, watermark, &mut self.ready);
-        self.late_before = watermark.saturating_sub(LATE);
+        for outcome in out {
+            found.extend(outcome.written);
+            outcome.used.into_iter().for_each(|used| self.fleet.peers.note(used));
+        }
     }
 
     /// Time goes on although no event says so: what happened before `now`, less the time to wait, is observed.
     pub fn tick(&mut self, now: Timestamp) {
         self.clocks.pass(now.micros() / 1_000);
         let watermark = self.clocks.watermark();
-        self.observe(watermark, Vec::from_iter((0..PARTITIONS).map(|_| Vec::new())), &LINES);
+        self.observe(watermark, nothing(), &LINES);
     }
 
     /// There will be no more events: all that is held back is observed.
     pub fn finish(&mut self) {
-        self.observe(i64::MAX, Vec::from_iter((0..PARTITIONS).map(|_| Vec::new())), &LINES);
+        self.observe(i64::MAX, nothing(), &LINES);
     }
 
     /// The findings since the last call, in the order of the events that led to them.
@@ -346,6 +382,11 @@ impl Monitor {
         sources.sort_by(|a, b| a.source.cmp(&b.source));
         sources
     }
+}
+
+/// Nothing comes.
+fn nothing<'a>() -> Vec<Vec<Coming<'a>>> {
+    (0..PARTITIONS).map(|_| Vec::new()).collect()
 }
 
 /// Has each share read with a cache of texts of its own, at once where there are several; what came of them, in their order.

@@ -104,6 +104,7 @@ impl Open {
                 | Kind::ReadOnlyClone
                 | Kind::OracleUse
                 | Kind::Relocation
+                | Kind::Behaviour
         );
         if grade == Certainty::Note && !noted {
             return None;
@@ -220,7 +221,20 @@ impl Open {
     }
 }
 
-/// How sure it is; `None` below a suspect.
+/// A finding to which a comparison with others adds a sign; none where that leaves too little of it.
+pub(crate) fn weighed(mut finding: Finding, sign: Evidence, cause: Option<BenignCause>) -> Option<Finding> {
+    finding.evidence.push(sign);
+    finding.benign_causes.extend(cause);
+    finding.grade = graded(&finding.evidence, false)?;
+    let before = todo(finding.action);
+    finding.action = action(&finding);
+    if let Some(says) = finding.says.strip_suffix(before) {
+        finding.says = format!("{says}{}", todo(finding.action));
+    }
+    Some(finding)
+}
+
+/// How sure it is; `None` below a note.
 fn graded(evidence: &[Evidence], impossible: bool) -> Option<Certainty> {
     if impossible {
         Some(Certainty::Confirmed)
@@ -281,6 +295,17 @@ fn action(finding: &Finding) -> Action {
     }
 }
 
+/// What is proposed, in words.
+fn todo(action: Action) -> &'static str {
+    match action {
+        Action::None => "Nothing needs to be done.",
+        Action::Watch => "Watch the identity.",
+        Action::WorkOrder => "Send somebody to look at the device.",
+        Action::ChallengeBoth => "Challenge every instance for fresh proof before anything is revoked.",
+        Action::Quarantine => "Take its rights until a person has decided; do not revoke on this alone.",
+    }
+}
+
 fn says(subject: &Subject, finding: &Finding, seen: &str, signs: u64) -> String {
     let regime = match subject.regime {
         Regime::Duplication if subject.basis == "unregistered" => {
@@ -306,13 +331,7 @@ fn says(subject: &Subject, finding: &Finding, seen: &str, signs: u64) -> String 
         None if finding.branches.len() > 1 => " Which instance is the original is undecided.".to_owned(),
         None => String::new(),
     };
-    let todo = match finding.action {
-        Action::None => "Nothing needs to be done.",
-        Action::Watch => "Watch the identity.",
-        Action::WorkOrder => "Send somebody to look at the device.",
-        Action::ChallengeBoth => "Challenge every instance for fresh proof before anything is revoked.",
-        Action::Quarantine => "Take its rights until a person has decided; do not revoke on this alone.",
-    };
+    let todo = todo(finding.action);
     let times = if signs > 1 { format!(" Seen {signs} times.") } else { String::new() };
     format!("{}: {seen}{times} {regime}{original} {todo}", subject.name())
 }

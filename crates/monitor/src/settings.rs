@@ -31,7 +31,8 @@ pub struct Settings {
     /// Memory: about 400 bytes for each.
     pub max_held_back: u32,
     /// How many identities are kept. Default 1 000 000. Beyond it one of the least recently seen goes; those that the
-    /// registry does not know go first. 0 counts as 1. Memory: [`crate::TRACK_BYTES`] for each, and its names.
+    /// registry does not know go first. 0 counts as 1. Memory: [`crate::TRACK_BYTES`] for each, 56 bytes more
+    /// where habits are watched, and its names.
     pub max_identities: u32,
     /// How many events are remembered to recognise duplicates; likewise messages to recognise replays, used tokens,
     /// open connections and beginnings of instances. Default 4 000 000 each. Memory: 16 to 64 bytes for each.

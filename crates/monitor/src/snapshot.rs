@@ -1,6 +1,6 @@
 //! The whole state as bytes, and back.
 //!
-//! Format `TMS3`: the magic, then sections in a fixed order, each with its length (8 bytes, little-endian) and a 64-bit
+//! Format `TMS4`: the magic, then sections in a fixed order, each with its length (8 bytes, little-endian) and a 64-bit
 //! hash of its content in front; an empty section with the hash of the magic ends it. The first section is JSON; bulk is
 //! binary: records as they lie in memory, numbers little-endian, texts behind their length in 4 bytes. Equal states give
 //! equal bytes. A snapshot is read by the version that wrote it, on a little-endian machine, with the settings that it
@@ -25,8 +25,9 @@ use crate::rhythm::Rhythm;
 use crate::route::{PARTITIONS, Routes};
 use crate::settings::Settings;
 use crate::track::{Born, Case, Session, TRACK_BYTES, Track};
+use crate::usage::Usage;
 
-const MAGIC: [u8; 4] = *b"TMS3";
+const MAGIC: [u8; 4] = *b"TMS4";
 /// The longest section that is read: 1 GiB. A partition of a million identities takes less.
 const SECTION_MAX: u64 = 1 << 30;
 
@@ -256,7 +257,7 @@ impl Monitor {
         let mut magic = [0; 4];
         from.read_exact(&mut magic).map_err(SnapshotError::Read)?;
         if magic != MAGIC {
-            return Err(damaged("it does not begin with TMS3"));
+            return Err(damaged("it does not begin with TMS4"));
         }
         let bytes = section(from)?;
         let head: Head = Rest(&bytes).json()?;
@@ -286,7 +287,9 @@ impl Monitor {
         monitor.routes = Routes::restore(routes.into_iter());
         rest.end()?;
         let texts = monitor.texts.clone();
+        let weeks = monitor.fleet.peers.weeks();
         for partition in &mut monitor.partitions {
+            partition.engine.shared.weeks.clone_from(&weeks);
             let bytes = section(from)?;
             let mut rest = Rest(&bytes);
             engine_in(&mut partition.engine, &texts, &mut rest)?;
@@ -361,6 +364,13 @@ fn engine_out(engine: &Engine, out: &mut Section) -> io::Result<()> {
         out.number(born.at.cast_unsigned());
     });
     out.table(&shared.rhythms, |out, rhythm| out.0.extend_from_slice(rhythm.as_bytes()));
+    let mut usages: Vec<(&u32, &Usage)> = shared.usages.iter().collect();
+    usages.sort_unstable_by_key(|(serial, _)| **serial);
+    out.count(usages.len());
+    for (serial, usage) in usages {
+        out.short(*serial);
+        out.0.extend_from_slice(usage.as_bytes());
+    }
     let mut cases: Vec<(&u32, &Case)> = shared.cases.iter().collect();
     cases.sort_unstable_by_key(|(serial, _)| **serial);
     out.count(cases.len());
@@ -421,6 +431,12 @@ fn engine_in(engine: &mut Engine, texts: &Texts, from: &mut Rest<'_>) -> Result<
         Rhythm::read_from_bytes(&from.array::<{ size_of::<Rhythm>() }>()?)
             .map_err(|_| damaged("a record of beats has another size"))
     })?;
+    for _ in 0..from.number()? {
+        let serial = from.short()?;
+        let usage = Usage::read_from_bytes(&from.array::<{ size_of::<Usage>() }>()?)
+            .map_err(|_| damaged("a record of habits has another size"))?;
+        shared.usages.insert(serial, usage);
+    }
     for _ in 0..from.number()? {
         let serial = from.short()?;
         shared.cases.insert(serial, from.json()?);

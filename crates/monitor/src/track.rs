@@ -15,10 +15,12 @@ use crate::continuity::{self, Continuity, Past, Placed};
 use crate::inventory::Slot;
 use crate::network::{Network, Networks};
 use crate::observation::{Kind, Place, Seen, SmallId, TextHash};
+use crate::peers::{Used, Waiting, Weeks, type_key};
 use crate::remember::Remembered;
 use crate::report::{Claim, Open};
 use crate::rhythm::{Beat, Rhythm};
 use crate::settings::Limits;
+use crate::usage::Usage;
 use crate::version;
 use crate::words::Words;
 
@@ -145,6 +147,12 @@ pub(crate) struct Shared {
     /// Identities that two networks use in turn, of which nothing but connections is known.
     pub(crate) rhythms: Remembered<Rhythm>,
     pub(crate) cases: HashMap<u32, Case>,
+    /// The habits of keys in chips, and of identities of which nothing but connections is known.
+    pub(crate) usages: HashMap<u32, Usage>,
+    /// By how much the days of a week differ, by type.
+    pub(crate) weeks: Weeks,
+    /// What is to be compared with other devices; taken out after each event or many.
+    pub(crate) used: Vec<Used>,
 }
 
 /// Mixes an identity's number into a hash of its own.
@@ -278,7 +286,47 @@ impl Track {
         match seen.kind {
             Kind::Authentication => self.authenticated(shared, slot, seen, out),
             Kind::Heartbeat => self.heartbeat(shared, slot, seen, out),
-            Kind::SessionEnd => {}
+            Kind::SessionEnd => {
+                self.used(shared, slot, seen, out, |usage, now| usage.moved(now, seen.bytes));
+            }
+        }
+    }
+
+    /// Counts a use; `count` does it. A day that is over with it is looked at, and changed habits are reported.
+    fn used(
+        &mut self,
+        shared: &mut Shared,
+        slot: &Slot,
+        seen: &Seen<'_>,
+        out: &mut Vec<Finding>,
+        count: impl FnOnce(&mut Usage, i64),
+    ) {
+        // Of a key that can be copied, where messages tell of its instances, they tell more than their number.
+        if slot.regime() == Regime::Duplication && self.continuity.active().is_some() {
+            return;
+        }
+        let now = seconds(seen.time);
+        let usage = shared.usages.entry(slot.serial).or_insert_with(Usage::new);
+        let device_type =
+            || slot.device_type().map_or(seen.device_type, |name| TextHash::of(name.as_bytes())).0;
+        let over = if usage.is_today(now) {
+            None
+        } else {
+            usage.begin_day(now, shared.weeks.get(&type_key(device_type())))
+        };
+        count(usage, now);
+        let Some((day, changes)) = over else { return };
+        let device_type = device_type();
+        shared.used.push(Used::Day { device_type, day, closed: now });
+        for change in changes {
+            let began = (at(seen), event_ref(shared, seen));
+            let Some(claim) = self.scene(shared, slot).habit(&change, began) else { continue };
+            let before = out.len();
+            self.report(shared, slot, claim, seen, out);
+            let said = out.get(before..).unwrap_or_default();
+            shared
+                .used
+                .extend(said.iter().map(|said| Used::Changed(Waiting::new(device_type, &change, said))));
         }
     }
 
@@ -303,6 +351,7 @@ impl Track {
             self.visited(shared, slot, place, connected, seen, out);
             self.located(shared, slot, hour, seen, out);
             if connected {
+                self.used(shared, slot, seen, out, Usage::connected);
                 self.kept_time(shared, slot, place, seen, out);
                 self.connected(shared, slot, place, seen, out);
             }
@@ -321,6 +370,10 @@ impl Track {
             return;
         }
         let branch = self.placed(shared, slot, &sample, seen, out);
+        self.used(shared, slot, seen, out, |usage, now| {
+            usage.spoke(now, sample.firmware);
+            usage.moved(now, seen.bytes);
+        });
         if let Some(session) = session {
             // What was kept back over a reboot comes over the connection of a later boot, so it does not tell whose it is.
             let used = session.used(branch, false);

@@ -4,7 +4,8 @@ use touchmark_identity::event::{NameKind, Peer, RawDigest};
 use touchmark_identity::key::sha256;
 
 use super::{
-    Digests, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, folded, short_digest, uptime,
+    Digests, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, both, folded, short_digest,
+    uptime,
 };
 use crate::batch::{Body, PeerRecord, Raw, Record, Shared, TlsRecord};
 use crate::network::Network;
@@ -38,6 +39,7 @@ impl Observation {
         seen.names = names(record, texts);
         seen.session = hash_of(record.session);
         if kind == Kind::SessionEnd {
+            seen.bytes = both(record.bytes_in, record.bytes_out);
             return seen;
         }
         if let Some(PeerRecord { ip, asn, lat, lon, .. }) = record.peer {
@@ -68,6 +70,7 @@ impl Observation {
                 quote: hash_of(quote.as_deref()),
             };
             seen.content = said.hash();
+            seen.bytes = record.bytes.unwrap_or(0);
         }
         seen
     }

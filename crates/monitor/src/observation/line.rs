@@ -13,8 +13,8 @@ use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
 
 use super::{
-    Digests, Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, folded, hash32, hash64,
-    short_digest, uptime,
+    Digests, Item, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, both, folded, hash32,
+    hash64, short_digest, uptime,
 };
 use crate::network::Network;
 
@@ -331,6 +331,7 @@ impl<'a> Fields<'a> {
         seen.names = self.names;
         seen.session = hash_of(self.session);
         if kind == Kind::SessionEnd {
+            seen.bytes = both(self.bytes_in, self.bytes_out);
             return Some(seen);
         }
         if let Some((network, _)) = peer {
@@ -361,6 +362,7 @@ impl<'a> Fields<'a> {
             quote: self.quote,
         };
         seen.content = said.hash();
+        seen.bytes = self.bytes.unwrap_or(0);
         Some(seen)
     }
 }
