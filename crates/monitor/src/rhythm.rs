@@ -18,6 +18,8 @@ pub(crate) const SETTLED_BEATS: u8 = 8;
 const ONE_USE: i64 = 30;
 /// A beat that misses its moment by more than this part of the period (one in so many) is out of step.
 const IN_STEP: i64 = 7;
+/// Two beats of one period are apart by at least this part of it, one in so many.
+const APART: i64 = 12;
 /// A period that is forgotten when it is longer than this: two days, in seconds.
 const LONGEST: i64 = 2 * 86_400;
 /// A beat may be left out so many times and is still known, less one.
@@ -129,7 +131,12 @@ impl Rhythm {
         let before = i64::from(self.before);
         let in_turn = other > own;
         let in_step = due(own_gap, period);
-        let early = in_turn && (ONE_USE..before - before / 4).contains(&other_gap) && !due(other_gap, before);
+        let early = (ONE_USE..before - before / 4).contains(&other_gap) && !due(other_gap, before);
+        // Twice in each period of the beat that there was before, at moments that are apart.
+        let apart = (before / APART).max(ONE_USE);
+        let twice =
+            (own_gap - before).abs() <= before / IN_STEP && (apart..=own_gap - apart).contains(&other_gap);
+        let early = in_turn && (early || twice);
         let kept = if side == 0 { &mut self.kept[0] } else { &mut self.kept[1] };
         if in_step && early {
             *kept = kept.saturating_add(1);
@@ -174,7 +181,7 @@ impl Rhythm {
     }
 
     /// Whose beat it is. A network that is neither of the two takes the place of the one whose beat is due, if one
-    /// alone is.
+    /// alone is. One that is not due either is the second one from then on, if those before kept one beat between them.
     fn side(&mut self, network: Network, now: i64) -> Option<usize> {
         let packed = network.packed();
         if let Some(side) = self.networks.iter().position(|known| *known == packed) {
@@ -189,6 +196,16 @@ impl Rhythm {
             (false, true) => {
                 self.networks[1] = packed;
                 Some(1)
+            }
+            (false, false) if self.kept == [0, 0] => {
+                let [first, second] = self.last;
+                let [one, other] = self.networks;
+                let (latest, last) = if second > first { (other, second) } else { (one, first) };
+                let since = self.since.iter().copied().min().unwrap_or(last);
+                self.networks = [latest, packed];
+                (self.last, self.since) = ([last, narrow(now)], [since, narrow(now)]);
+                self.period = [self.before; 2];
+                None
             }
             _ => None,
         }
@@ -256,6 +273,23 @@ mod tests {
             uses.push((n * HOUR + 200 + n * n * 577 % 2_900, AWAY));
         }
         assert_eq!(pairs(&uses), 0);
+    }
+
+    #[test]
+    fn a_second_device_ten_minutes_after_the_first_is_found() {
+        let uses: Vec<_> = (1..12).flat_map(|n| [(n * HOUR, HOME), (n * HOUR + 600, AWAY)]).collect();
+        assert!(pairs(&uses[1..]) >= CERTAIN_PAIRS);
+        // Within the jitter of the beat it may be one device over two uplinks.
+        let uses: Vec<_> = (1..12).flat_map(|n| [(n * HOUR, HOME), (n * HOUR + 120, AWAY)]).collect();
+        assert_eq!(pairs(&uses[1..]), 0);
+    }
+
+    #[test]
+    fn a_network_of_before_does_not_hide_the_second_device() {
+        let third = Network::As(64_502);
+        let mut uses = vec![(HOUR, AWAY), (2 * HOUR, HOME), (3 * HOUR, HOME)];
+        uses.extend((4..14).flat_map(|n| [(n * HOUR, HOME), (n * HOUR + 1_500, third)]));
+        assert!(pairs(&uses) >= CERTAIN_PAIRS);
     }
 
     #[test]
