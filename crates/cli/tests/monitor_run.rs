@@ -342,6 +342,8 @@ fn a_broker_keeps_what_comes_while_the_monitor_is_away() {
 /// Events of a day go through in seconds: what one broker gives half a second later is late by an hour, so all are held
 /// back to the end.
 const DAY: u32 = 86_400;
+/// A producer that has to wait for the processor gives one time to the events of some minutes.
+const HOUR: u32 = 3_600;
 
 /// The configuration of a monitor that reads a topic.
 fn reads_topic(brokers: &str, topic: &str, watermark_s: u32) -> String {
@@ -391,7 +393,7 @@ fn kafka_is_read_to_its_end_however_it_is_compressed() {
     cluster.produce("fleet.events", &["-Z"], "gone\t\nother\trubbish\n");
     let listing = cluster.listing("fleet.events");
     assert!(listing.contains("with 4 partitions"), "{listing}");
-    fs::write(site.path("monitor.toml"), reads_topic(&cluster.brokers, "fleet.events", 120)).unwrap();
+    fs::write(site.path("monitor.toml"), reads_topic(&cluster.brokers, "fleet.events", HOUR)).unwrap();
     let done = run(site.command().arg("--once"), b"").must_end_with(0);
     assert_eq!(done.text(), replayed(&events), "{}", done.stderr);
     assert!(done.stderr.contains("hub: 1 lines are no event"), "{}", done.stderr);
