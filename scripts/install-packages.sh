@@ -35,6 +35,7 @@ haproxy             haproxy         a terminator whose log is read
 mosquitto           mosquitto       an MQTT broker whose log is read, and that carries events
 mosquitto_pub       mosquitto-clients sends to that broker, and reads from it
 nats-server         nats-server     the cluster over which monitors share their work
+kcat                kcat            brokers of Kafka in one process, and a producer
 script              bsdutils        gives a program a terminal
 python3             python3         receives findings over HTTP and syslog
 chromium            chromium        a browser that shows the dashboard

@@ -1,5 +1,5 @@
 //! `touchmark monitor run` as its users have it: killed at random moments, on a full disk, fed over HTTP, from files, from
-//! a broker. Its findings are those of a replay of the same events, each once.
+//! brokers. Its findings are those of a replay of the same events, each once.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -18,9 +18,10 @@ use serde_json::Value;
 use touchmark_testkit::curl::{Answer, try_curl};
 use touchmark_testkit::disk::SmallDisk;
 use touchmark_testkit::fleet::Fleet;
+use touchmark_testkit::kafka::Cluster;
 use touchmark_testkit::mosquitto::Mosquitto;
 use touchmark_testkit::peer;
-use touchmark_testkit::process::{Daemon, run, wait_for};
+use touchmark_testkit::process::{Daemon, free_port, run, wait_for};
 
 const FLEET: Fleet = Fleet { devices: 24, beats: 30, cloned_every: 5 };
 
@@ -186,16 +187,21 @@ fn killed_at_random_moments_it_loses_and_repeats_nothing() {
     assert!(out.iter().all(|line| found.contains(&line.as_str())), "{out:?}");
 }
 
-/// How far the monitor has read the file, by its own log; another process may not open that, so a copy is looked at.
+/// How far the monitor has read the file, by its own log.
 fn read_so_far(site: &Site) -> u64 {
+    let place = place(site, "file:tail");
+    place.and_then(|place| place.split_once(':').and_then(|(_, offset)| offset.parse().ok())).unwrap_or(0)
+}
+
+/// How far the monitor has read an input, by its own log; another process may not open that, so a copy is looked at.
+fn place(site: &Site, name: &str) -> Option<String> {
     let copy = site.path("copy");
     fs::create_dir_all(&copy).unwrap();
     for name in ["steps.db", "steps.db-wal"] {
         let _missing = fs::copy(site.data.join(name), copy.join(name));
     }
-    let Ok(log) = touchmark_server::stream::log::StepLog::open(&copy) else { return 0 };
-    let place = log.place("file:tail").ok().flatten();
-    place.and_then(|place| place.split_once(':').and_then(|(_, offset)| offset.parse().ok())).unwrap_or(0)
+    let log = touchmark_server::stream::log::StepLog::open(&copy).ok()?;
+    log.place(name).ok().flatten()
 }
 
 #[test]
@@ -331,4 +337,174 @@ fn a_broker_keeps_what_comes_while_the_monitor_is_away() {
     fs::write(site.path("monitor.toml"), "tick_s = 0\n").unwrap();
     site.finish();
     assert_eq!(site.findings(), replayed(&events), "{}", site.log());
+}
+
+/// Events of a day go through in seconds: what one broker gives half a second later is late by an hour, so all are held
+/// back to the end.
+const DAY: u32 = 86_400;
+/// A producer that has to wait for the processor gives one time to the events of some minutes.
+const HOUR: u32 = 3_600;
+
+/// The configuration of a monitor that reads a topic.
+fn reads_topic(brokers: &str, topic: &str, watermark_s: u32) -> String {
+    format!(
+        "checkpoint_s = 1\ntick_s = 0\nworkers = 1\n[monitor]\nwatermark_s = {watermark_s}\n[[input]]\nname = \"hub\"\nkind = \"kafka\"\n\
+         address = \"{brokers}\"\ntopic = \"{topic}\"\n"
+    )
+}
+
+/// Events with the device as their key, so that its registry line comes before what it says.
+fn keyed(lines: &[&str]) -> String {
+    let key = |line: &&str| {
+        let (_, rest) = line.split_once("\"event_id\":\"").unwrap();
+        rest.split(['-', '"']).next().unwrap()[1..].to_owned()
+    };
+    lines.iter().map(|line| format!("{}\t{line}", key(line))).collect()
+}
+
+/// How many records the monitor has read of a topic that began at offset 0.
+fn records_read(site: &Site, topic: &str) -> u64 {
+    let Some(place) = place(site, "kafka:hub") else { return 0 };
+    let mut words = place.split(' ');
+    assert_eq!((words.next(), words.next()), (Some(topic), Some("-")), "{place}");
+    words.map(|word| word.split_once(':').unwrap().1.parse::<u64>().unwrap()).sum()
+}
+
+fn observed(site: &Site, events: u64) {
+    let done = run(site.command().arg("--once"), b"").must_end_with(0);
+    assert!(done.stderr.contains(&format!("{events} events")), "{}", done.stderr);
+    assert!(done.stderr.contains(" 0 duplicates"), "{}", done.stderr);
+}
+
+#[test]
+fn kafka_is_read_to_its_end_however_it_is_compressed() {
+    if !peer::all_present(&["kcat"]) {
+        return;
+    }
+    let site = Site::new("");
+    let cluster = Cluster::start(site.folder.path(), 3);
+    let events = FLEET.lines();
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    let piece = lines.len() / 5 + 1;
+    for (packing, piece) in ["none", "gzip", "snappy", "lz4", "zstd"].iter().zip(lines.chunks(piece)) {
+        cluster.produce_in_turn("fleet.events", &["-z", packing, "-X", "linger.ms=100"], &keyed(piece));
+    }
+    // A tombstone, and what is no event.
+    cluster.produce("fleet.events", &["-Z"], "gone\t\nother\trubbish\n");
+    let listing = cluster.listing("fleet.events");
+    assert!(listing.contains("with 4 partitions"), "{listing}");
+    fs::write(site.path("monitor.toml"), reads_topic(&cluster.brokers, "fleet.events", HOUR)).unwrap();
+    let done = run(site.command().arg("--once"), b"").must_end_with(0);
+    assert_eq!(done.text(), replayed(&events), "{}", done.stderr);
+    assert!(done.stderr.contains("hub: 1 lines are no event"), "{}", done.stderr);
+    assert!(done.stderr.contains(&format!("{} events", lines.len())), "{}", done.stderr);
+    assert_eq!(records_read(&site, "fleet.events"), u64::try_from(lines.len()).unwrap() + 2);
+    // Everything was read: nothing comes again.
+    let again = run(site.command().arg("--once"), b"").must_end_with(0);
+    assert_eq!(again.text(), "", "{}", again.stderr);
+}
+
+#[test]
+fn kafka_loses_and_repeats_nothing_when_the_monitor_is_killed() {
+    if !peer::all_present(&["kcat"]) {
+        return;
+    }
+    let mut seed = seed();
+    let site = Site::new("");
+    let cluster = Cluster::start(site.folder.path(), 3);
+    fs::write(site.path("monitor.toml"), reads_topic(&cluster.brokers, "fleet.events", DAY)).unwrap();
+    let events = FLEET.lines();
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    let (mut process, _) = site.start();
+    let mut produced = 0;
+    for (number, piece) in lines.chunks(100).enumerate() {
+        cluster.produce("fleet.events", &["-z", ["none", "gzip", "lz4"][number % 3]], &keyed(piece));
+        produced += u64::try_from(piece.len()).unwrap();
+        std::thread::sleep(Duration::from_millis(below(&mut seed, 100)));
+        if below(&mut seed, 2) == 0 {
+            process.kill();
+            (process, _) = site.start();
+        }
+        if below(&mut seed, 3) == 0 {
+            wait_for("the topic to be read", || {
+                (records_read(&site, "fleet.events") == produced).then_some(())
+            });
+        }
+    }
+    wait_for("the topic to be read", || (records_read(&site, "fleet.events") == produced).then_some(()));
+    process.kill();
+    observed(&site, produced);
+    assert_eq!(site.findings(), replayed(&events), "{}", site.log());
+}
+
+#[test]
+fn kafka_may_come_late_go_away_and_have_lost_what_was_read() {
+    if !peer::all_present(&["kcat"]) {
+        return;
+    }
+    let site = Site::new("");
+    let events = FLEET.lines();
+    let lines: Vec<&str> = events.split_inclusive('\n').collect();
+    let (first, second) = lines.split_at(lines.len() / 2);
+    let read = |records: usize| {
+        let records = u64::try_from(records).unwrap();
+        wait_for("the topic to be read", || (records_read(&site, "fleet.events") == records).then_some(()));
+    };
+    let door = free_port();
+    let configuration = reads_topic(&format!("127.0.0.1:1, 127.0.0.1:{door}"), "fleet.events", DAY);
+    fs::write(site.path("monitor.toml"), configuration).unwrap();
+    let refused = run(site.command().arg("--once"), b"").must_end_with(3);
+    assert!(refused.stderr.contains("SV-0025"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("127.0.0.1:{door}")), "{}", refused.stderr);
+    let (mut process, _) = site.start();
+    let mut cluster = Cluster::start(site.folder.path(), 2);
+    cluster.produce("fleet.events", &[], &keyed(first));
+    cluster.open_door(door);
+    read(first.len());
+    cluster.kill();
+    std::thread::sleep(Duration::from_millis(1_500));
+    assert!(process.runs());
+    process.kill();
+    wait_for("the log", || site.log().contains("cannot be used").then_some(()));
+    // Brokers that know nothing of before: what was read is further than the topic goes.
+    let cluster = Cluster::start(site.folder.path(), 2);
+    let (third, last) = second.split_at(40);
+    cluster.produce("fleet.events", &[], &keyed(third));
+    fs::write(site.path("monitor.toml"), reads_topic(&cluster.brokers, "fleet.events", DAY)).unwrap();
+    let (process, _) = site.start();
+    read(third.len());
+    cluster.produce("fleet.events", &[], &keyed(last));
+    read(second.len());
+    process.terminate();
+    wait_for("the log", || site.log().contains("it was made anew or cut").then_some(()));
+    site.finish();
+    assert_eq!(site.findings(), replayed(&events), "{}", site.log());
+    // Another topic has offsets of its own.
+    cluster.produce("other", &[], &keyed(&first[..1]));
+    fs::write(site.path("monitor.toml"), reads_topic(&cluster.brokers, "other", DAY)).unwrap();
+    let other = run(site.command().arg("--once"), b"").must_end_with(0);
+    assert!(other.stderr.contains("what was read before is the topic fleet.events"), "{}", other.stderr);
+    assert_eq!(records_read(&site, "other"), 1);
+}
+
+#[test]
+fn kafka_records_that_were_removed_before_they_were_read_are_told() {
+    if !peer::all_present(&["kcat"]) {
+        return;
+    }
+    let site = Site::new("");
+    let cluster = Cluster::start(site.folder.path(), 1);
+    let one = ["-p", "0", "-X", "linger.ms=0"];
+    let line = |number: u32| format!("k\t{number} {}\n", "x".repeat(200_000));
+    cluster.produce("fleet.events", &one, &[line(0), line(1)].concat());
+    fs::write(site.path("monitor.toml"), reads_topic(&cluster.brokers, "fleet.events", DAY)).unwrap();
+    site.finish();
+    assert_eq!(records_read(&site, "fleet.events"), 2);
+    // These brokers keep 5 MiB of a partition.
+    let many: String = (2..42).map(line).collect();
+    cluster.produce("fleet.events", &one, &many);
+    let done = run(site.command().arg("--once"), b"").must_end_with(0);
+    let told = "partition 0: offsets 2 to ";
+    assert!(done.stderr.contains(told) && done.stderr.contains("removed-before-read"), "{}", done.stderr);
+    assert_eq!(records_read(&site, "fleet.events"), 42);
 }

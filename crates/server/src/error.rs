@@ -185,6 +185,14 @@ pub enum ServerError {
     /// SV-0024, environment: cases are kept by the running server.
     #[error("no server runs on this data directory, and cases are kept by the running server; start it")]
     NeedsServer,
+    /// SV-0025, environment: an input that was to be read to its end cannot be read.
+    #[error("the input {input} cannot be read: {detail}")]
+    Input {
+        /// Its name.
+        input: String,
+        /// What is wrong.
+        detail: String,
+    },
     /// The authority's errors keep their own codes.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -222,6 +230,7 @@ impl ServerError {
             Self::BadAnswer { .. } => "SV-0022",
             Self::RightsReduced { .. } => "SV-0023",
             Self::NeedsServer => "SV-0024",
+            Self::Input { .. } => "SV-0025",
             Self::Authority(error) => error.code(),
             Self::Store(error) => error.code(),
         }
@@ -253,6 +262,7 @@ impl ServerError {
             | Self::NoState { .. }
             | Self::Broker { .. }
             | Self::NeedsServer
+            | Self::Input { .. }
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Tls { .. } | Self::TaskEnded { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Authority(error) => match error {

@@ -1,13 +1,16 @@
 //! The TLS side of the enrolment listener: the server's certificate from its own authority, client certificates from
-//! the same, offered and not required.
+//! the same, offered and not required. And TLS to the servers of others.
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::TlsConnector;
 use touchmark_identity::key::PublicKey;
 
 use crate::app::App;
@@ -109,4 +112,27 @@ pub fn cause(error: &std::io::Error) -> &'static str {
         Some(_) => "other",
         None => "connection-lost",
     }
+}
+
+/// TLS to servers of others whose certificates chain to the roots in this PEM file.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn connector(path: &Path) -> Result<TlsConnector, String> {
+    let failed =
+        |error: String| format!("the roots in {} cannot be used: {error}; set ca_file", path.display());
+    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    let mut store = RootCertStore::empty();
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
+    let (added, _unusable) = store.add_parsable_certificates(certificates);
+    if added == 0 {
+        return Err(failed("it holds no certificate".to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(error.to_string()))?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -6,6 +6,7 @@ pub mod disk;
 pub mod est;
 pub mod fleet;
 pub mod haproxy;
+pub mod kafka;
 pub mod mosquitto;
 pub mod nats;
 pub mod nginx;

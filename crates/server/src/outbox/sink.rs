@@ -8,7 +8,6 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Uri;
@@ -17,9 +16,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_rustls::TlsConnector;
@@ -29,6 +26,7 @@ use zeroize::Zeroizing;
 
 use super::error::DeliveryError;
 use crate::config::{Output, OutputKind};
+use crate::tls;
 
 /// How long one batch may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -166,8 +164,9 @@ impl Webhook {
             ServerName::IpAddress(ip) => std::net::IpAddr::from(*ip).is_loopback(),
             _ => host == "localhost",
         };
+        let roots = output.ca_file.as_deref().unwrap_or_else(|| Path::new(SYSTEM_ROOTS));
         let (tls, port) = match uri.scheme_str() {
-            Some("https") => (Some((connector(output.ca_file.as_deref())?, name)), 443),
+            Some("https") => (Some((tls::connector(roots)?, name)), 443),
             Some("http") if output.token_file.is_some() && !is_local => {
                 return Err("token_file would be sent in the clear; use https://".to_owned());
             }
@@ -258,27 +257,6 @@ impl Webhook {
         value.set_sensitive(true);
         Ok(Some(value))
     }
-}
-
-/// TLS to receivers whose certificates chain to the roots in this file.
-fn connector(roots: Option<&Path>) -> Result<TlsConnector, String> {
-    let path = roots.unwrap_or_else(|| Path::new(SYSTEM_ROOTS));
-    let failed =
-        |error: String| format!("the roots in {} cannot be used: {error}; set ca_file", path.display());
-    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let mut store = RootCertStore::empty();
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&bytes).filter_map(Result::ok).collect();
-    let (added, _unusable) = store.add_parsable_certificates(certificates);
-    if added == 0 {
-        return Err(failed("it holds no certificate".to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))?
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 impl Syslog {

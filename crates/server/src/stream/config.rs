@@ -68,12 +68,21 @@ pub struct Input {
     /// For a file: its path. It may be missing at the start, grow, be rotated and be truncated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// For a broker: `HOST:PORT`.
+    /// For a broker: `HOST:PORT`. For Kafka, brokers to begin with, separated by commas; they tell the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// For a broker: the topic or topic filter. Each message holds one event, or lines.
+    /// For a broker: the topic, for MQTT also a topic filter. Each message holds one event, or lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
+    /// For Kafka: file with the roots that are believed, PEM; then TLS is spoken. Default: no TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// For Kafka over TLS: the user of a login with SASL PLAIN. Default: no login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// For Kafka: file with that user's password, read at each connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
 }
 
 /// What an input is.
@@ -86,6 +95,8 @@ pub enum InputKind {
     Stdin,
     /// A topic of an MQTT 3.1.1 broker.
     Mqtt,
+    /// A topic of Kafka, Redpanda or Azure Event Hubs.
+    Kafka,
 }
 
 impl RunConfig {
@@ -142,38 +153,82 @@ impl Input {
         if before.clone().any(|other| other.name == self.name) {
             return Err("another input has this name".to_owned());
         }
-        let needed: &[&str] = match self.kind {
-            InputKind::File => &["path"],
-            InputKind::Stdin => &[],
-            InputKind::Mqtt => &["address", "topic"],
+        let (needed, allowed): (&[&str], &[&str]) = match self.kind {
+            InputKind::File => (&["path"], &[]),
+            InputKind::Stdin => (&[], &[]),
+            InputKind::Mqtt => (&["address", "topic"], &[]),
+            InputKind::Kafka => (&["address", "topic"], &["ca_file", "user", "password_file"]),
         };
         for (key, set) in [
             ("path", self.path.is_some()),
             ("address", self.address.is_some()),
             ("topic", self.topic.is_some()),
+            ("ca_file", self.ca_file.is_some()),
+            ("user", self.user.is_some()),
+            ("password_file", self.password_file.is_some()),
         ] {
             match (set, needed.contains(&key)) {
                 (false, true) => return Err(format!("`{key}` is missing")),
-                (true, false) => return Err(format!("`{key}` has no meaning for this kind")),
+                (true, false) if !allowed.contains(&key) => {
+                    return Err(format!("`{key}` has no meaning for this kind"));
+                }
                 _ => {}
             }
         }
         if self.kind == InputKind::Stdin && before.any(|other| other.kind == InputKind::Stdin) {
             return Err("another input reads stdin".to_owned());
         }
-        if self.address.is_some() && self.host_and_port().is_none() {
-            return Err(format!("address is {:?}, it must be HOST:PORT", self.address));
+        match (self.kind, &self.address) {
+            (InputKind::Mqtt, Some(address)) if self.host_and_port().is_none() => {
+                return Err(format!("address is {address:?}, it must be HOST:PORT"));
+            }
+            (InputKind::Kafka, Some(address)) if self.brokers().is_none() => {
+                return Err(format!("address is {address:?}, it must be HOST:PORT, or several with commas"));
+            }
+            _ => {}
         }
-        Ok(())
+        if self.kind == InputKind::Kafka { self.check_kafka() } else { Ok(()) }
+    }
+
+    fn check_kafka(&self) -> Result<(), String> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if !self
+            .topic
+            .as_ref()
+            .is_some_and(|topic| (1..=249).contains(&topic.len()) && topic.chars().all(legal))
+        {
+            let topic = self.topic.as_deref().unwrap_or_default();
+            return Err(format!("topic is {topic:?}, it must be 1 to 249 letters, digits, `.`, `_` and `-`"));
+        }
+        match (&self.user, &self.password_file) {
+            (None, None) => Ok(()),
+            (Some(_), Some(_)) if self.ca_file.is_some() => Ok(()),
+            (Some(_), Some(_)) => {
+                Err("the password would be sent in the clear; set ca_file to speak TLS".to_owned())
+            }
+            _ => Err("user and password_file go together".to_owned()),
+        }
     }
 
     /// Host and port of a broker.
     #[must_use]
     pub fn host_and_port(&self) -> Option<(&str, u16)> {
-        let (host, port) = self.address.as_deref()?.rsplit_once(':')?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        (!host.is_empty()).then_some(host).zip(port.parse().ok())
+        host_and_port(self.address.as_deref()?)
     }
+
+    /// Hosts and ports of the brokers that the address names; `None` when one of them is none.
+    #[must_use]
+    pub fn brokers(&self) -> Option<Vec<(String, u16)>> {
+        let one = |address: &str| host_and_port(address.trim()).map(|(host, port)| (host.to_owned(), port));
+        self.address.as_deref()?.split(',').map(one).collect()
+    }
+}
+
+fn host_and_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let wrong = |c: char| c.is_whitespace() || c.is_control() || "/,@".contains(c);
+    (!host.is_empty() && !host.contains(wrong)).then_some(host).zip(port.parse().ok())
 }
 
 #[cfg(test)]
@@ -198,6 +253,11 @@ mod tests {
             "[[input]]\nname = \"a\"\nkind = \"stdin\"\npath = \"x\"",
             "[[input]]\nname = \"a\"\nkind = \"mqtt\"\naddress = \"h:1\"",
             "[[input]]\nname = \"a\"\nkind = \"mqtt\"\naddress = \"h\"\ntopic = \"t\"",
+            "[[input]]\nname = \"a\"\nkind = \"mqtt\"\naddress = \"h:1\"\ntopic = \"t\"\nca_file = \"x\"",
+            "[[input]]\nname = \"a\"\nkind = \"kafka\"\naddress = \"h:1,\"\ntopic = \"t\"",
+            "[[input]]\nname = \"a\"\nkind = \"kafka\"\naddress = \"h:1\"\ntopic = \"t u\"",
+            "[[input]]\nname = \"a\"\nkind = \"kafka\"\naddress = \"h:1\"\ntopic = \"t\"\nuser = \"u\"\npassword_file = \"p\"",
+            "[[input]]\nname = \"a\"\nkind = \"kafka\"\naddress = \"h:1\"\ntopic = \"t\"\nca_file = \"c\"\nuser = \"u\"",
             "[[input]]\nname = \"a\"\nkind = \"stdin\"\n[[input]]\nname = \"b\"\nkind = \"stdin\"",
             &format!("{file}{file}"),
         ] {
@@ -219,5 +279,22 @@ mod tests {
         assert_eq!(of("[::1]:1883"), Some(("::1".to_owned(), 1883)));
         assert_eq!(of("broker:1883"), Some(("broker".to_owned(), 1883)));
         assert_eq!((of(":1883"), of("broker:x"), of("broker")), (None, None, None));
+    }
+
+    #[test]
+    fn several_brokers_are_told_apart() {
+        let of = |address: &str| {
+            let text =
+                format!("[[input]]\nname = \"a\"\nkind = \"kafka\"\ntopic = \"t\"\naddress = \"{address}\"");
+            let config: RunConfig = toml::from_str(&text).unwrap();
+            assert_eq!(config.check().is_ok(), config.input[0].brokers().is_some(), "{address}");
+            config.input[0].brokers()
+        };
+        let two = vec![("b1".to_owned(), 9_092), ("::1".to_owned(), 9_093)];
+        assert_eq!(of("b1:9092,[::1]:9093"), Some(two.clone()));
+        assert_eq!(of(" b1:9092, [::1]:9093"), Some(two));
+        for wrong in ["b1:9092,", "b1", "b1:9092 b2:9092", "kafka://b1:9092", "b1:9092;b2:x", ":9092"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
     }
 }

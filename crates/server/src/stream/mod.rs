@@ -5,7 +5,7 @@
 //! is killed anywhere goes on where it stood: nothing that it acknowledged is lost, and no finding is written twice.
 //!
 //! - [`station`]: log, engine and findings together.
-//! - [`input`]: files, stdin, HTTP, MQTT.
+//! - [`input`]: files, stdin, HTTP, MQTT, Kafka.
 //! - [`run`]: `touchmark monitor run`.
 //! - [`nats`]: the same on several machines, with NATS JetStream as the log.
 //!

@@ -1,5 +1,6 @@
 //! `touchmark monitor run`: inputs, checkpoints, time, and findings to stdout, until it is told to stop.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use touchmark_monitor::Enrich;
 use super::config::{InputKind, RunConfig};
 use super::desk::Desk;
 use super::input::intake::Intake;
-use super::input::{file, http, mqtt};
+use super::input::{file, http, kafka, mqtt};
 use super::station::Station;
 use crate::app::Clock;
 use crate::error::ServerError;
 use crate::http::serve::{self, Stop};
+use crate::tls;
 
 /// Findings are given to stdout in pieces of about so many bytes.
 const PIECE: usize = 256 * 1024;
@@ -48,6 +50,8 @@ pub struct Runner {
     desk: Arc<Desk>,
     ready: Ready,
     config: RunConfig,
+    /// By the names of their inputs.
+    topics: BTreeMap<String, kafka::Topic>,
     listener: Option<TcpListener>,
 }
 
@@ -57,6 +61,7 @@ impl Runner {
     /// # Errors
     /// [`ServerError`] when something cannot be opened or the address is taken.
     pub async fn start(config: RunConfig, enrich: Option<Enrich>, clock: Clock) -> Result<Self, ServerError> {
+        let topics = topics(&config)?;
         let opening = config.clone();
         let station = tokio::task::spawn_blocking(move || Station::open(&opening, enrich)).await;
         let station = station.unwrap_or(Err(ServerError::TaskEnded { task: "station" }))?;
@@ -78,7 +83,7 @@ impl Runner {
             .as_ref()
             .and_then(|listener| listener.local_addr().ok())
             .map(|at| format!("http://{at}/v1/events"));
-        Ok(Self { desk, ready: Ready { schema: "touchmark.ready/1", events }, config, listener })
+        Ok(Self { desk, ready: Ready { schema: "touchmark.ready/1", events }, config, topics, listener })
     }
 
     /// Where it is reached.
@@ -93,7 +98,8 @@ impl Runner {
         &self.desk
     }
 
-    /// Runs until `until` resolves, and gives findings to `sink`. With `once`, files and stdin are read to their end,
+    /// Runs until `until` resolves, and gives findings to `sink`. With `once`, files, stdin and
+    /// topics of Kafka are read to their end,
     /// everything is observed, and that is all.
     ///
     /// # Errors
@@ -105,7 +111,7 @@ impl Runner {
         sink: Sink,
         once: bool,
     ) -> Result<(), ServerError> {
-        let Self { desk, config, listener, .. } = self;
+        let Self { desk, config, mut topics, listener, .. } = self;
         let (sender, stop) = watch::channel(false);
         let mut finite = JoinSet::new();
         let mut tasks = JoinSet::new();
@@ -135,6 +141,16 @@ impl Runner {
                         let broker =
                             mqtt::Broker { host: host.to_owned(), port, topic: topic.clone(), client };
                         tasks.spawn(mqtt::follow(intake, broker, stop));
+                    }
+                }
+                (InputKind::Kafka, _) => {
+                    if let Some(topic) = topics.remove(&input.name) {
+                        let follow = kafka::follow(intake, topic, once, stop);
+                        if once {
+                            finite.spawn(follow);
+                        } else {
+                            tasks.spawn(async { drop(follow.await) });
+                        }
                     }
                 }
                 (InputKind::File, None) => {}
@@ -174,6 +190,23 @@ impl Runner {
         let saved = desk.blocking(|desk| desk.station().checkpoint(desk.now())).await;
         ended.and(given?).and(saved)
     }
+}
+
+/// What the inputs from Kafka need to know, with their files read.
+fn topics(config: &RunConfig) -> Result<BTreeMap<String, kafka::Topic>, ServerError> {
+    let mut topics = BTreeMap::new();
+    for input in config.input.iter().filter(|input| input.kind == InputKind::Kafka) {
+        let (Some(brokers), Some(topic)) = (input.brokers(), &input.topic) else { continue };
+        let tls = input.ca_file.as_deref().map(tls::connector);
+        let tls = tls
+            .transpose()
+            .map_err(|detail| ServerError::Config { path: format!("input {:?}", input.name), detail })?;
+        let login = input.user.clone().zip(input.password_file.clone());
+        let access = kafka::broker::Access { client: format!("touchmark-{}", input.name), tls, login };
+        let topic = kafka::Topic { brokers, name: topic.clone(), access };
+        topics.insert(input.name.clone(), topic);
+    }
+    Ok(topics)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {

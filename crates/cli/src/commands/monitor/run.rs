@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     /// The form of the findings on stdout: native, ocsf, ecs, cef or cloudevents.
     #[arg(long, default_value_t = Form::Native)]
     form: Form,
-    /// Read files and stdin to their end, observe everything, and end.
+    /// Read files, stdin and topics of Kafka to their end, observe everything, and end.
     #[arg(long)]
     once: bool,
     /// Write one line of JSON with the address to this file descriptor once the monitor is ready.
@@ -59,6 +59,9 @@ impl Arguments {
             path: (!stdin).then(|| path.to_owned()),
             address: None,
             topic: None,
+            ca_file: None,
+            user: None,
+            password_file: None,
         }
     }
 }
