@@ -56,6 +56,7 @@ mod observation;
 mod partition;
 mod pipeline;
 mod remember;
+mod renewal;
 mod report;
 mod rhythm;
 mod route;
