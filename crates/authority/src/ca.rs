@@ -172,6 +172,8 @@ impl Authority {
             key: key.clone(),
             record: None,
             spends_token: false,
+            predecessor: None,
+            renewal: false,
         };
         self.issue(subject, now)
     }
@@ -228,7 +230,15 @@ impl Founding<'_> {
             key_identifier: key_identifier(signing_public),
             public_url: self.settings.public_url.as_deref().unwrap_or_default(),
         };
-        let subject = Subject { profile, name, key: public.clone(), record: None, spends_token: false };
+        let subject = Subject {
+            profile,
+            name,
+            key: public.clone(),
+            record: None,
+            spends_token: false,
+            predecessor: None,
+            renewal: false,
+        };
         let held = crate::issue::issue(
             self.registry,
             self.keys,

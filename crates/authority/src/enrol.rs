@@ -22,10 +22,11 @@ use crate::csr::ProvenRequest;
 use crate::error::AuthorityError;
 use crate::issue::Subject;
 use crate::registry::{
-    CertificateStatus, DeviceStatus, EnrolToken, KeyRecord, RegistryError, RevocationReason,
+    CertificateRecord, CertificateStatus, DeviceStatus, EnrolToken, KeyRecord, RegistryError,
+    RevocationReason, chain,
 };
 use crate::x509::profile::Profile;
-use crate::x509::{HeldCertificate, common_name, device_name};
+use crate::x509::{HeldCertificate, device_name};
 
 /// A session lives this long, in seconds.
 pub const SESSION_LIFETIME_S: u64 = 300;
@@ -126,11 +127,19 @@ fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
 }
 
 /// What the Verifier made of a device's evidence.
-struct Verdict {
-    assurance: KeyAssurance,
-    endorser: Option<String>,
-    evidence: Option<Vec<u8>>,
-    reasons: Vec<String>,
+pub(crate) struct Verdict {
+    pub(crate) assurance: KeyAssurance,
+    pub(crate) endorser: Option<String>,
+    pub(crate) evidence: Option<Vec<u8>>,
+    pub(crate) reasons: Vec<String>,
+}
+
+/// By what right a device gets a certificate, and so whose place that takes.
+pub(crate) enum Right {
+    /// By its enrolment token: in place of the newest that nothing has taken the place of.
+    Token,
+    /// By the certificate of this serial number, in its place.
+    Renewal { of: Vec<u8> },
 }
 
 impl Authority {
@@ -260,7 +269,7 @@ impl Authority {
             return Ok(done);
         }
         let verdict = appraise(&session, finish, request.key(), &self.verifier, now);
-        self.certify(ticket.device, &request, Some(session.claimed), verdict, true, now)
+        self.certify(ticket.device, &request, Some(session.claimed), verdict, Right::Token, now)
     }
 
     /// Enrols a device that brings a request and nothing else (RFC 7030 §4.2.1): its key counts as software.
@@ -280,65 +289,7 @@ impl Authority {
         }
         let reasons = vec!["the request came without evidence".to_owned()];
         let verdict = unproven(reasons);
-        self.certify(ticket.device, request, None, verdict, true, now)
-    }
-
-    /// Renews a certificate for the device that authenticated with it (RFC 7030 §4.2.2).
-    ///
-    /// With the same key the record is inherited, evidence and date with it. A new key without evidence is declared
-    /// software, and refused where the present key is proven hardware.
-    ///
-    /// # Errors
-    /// [`AuthorityError::NotInService`] unless certificate and device are good;
-    /// [`AuthorityError::RekeyWithoutEvidence`]; the errors of [`ProvenRequest::from_der`].
-    pub fn simple_reenrol(
-        &mut self,
-        presented: &HeldCertificate,
-        request: &ProvenRequest,
-        now: Timestamp,
-    ) -> Result<Enrolled, AuthorityError> {
-        let serial = presented.serial();
-        let unknown = || AuthorityError::Unknown { what: "certificate", name: hex::encode(&serial) };
-        let record = self.registry.certificate(&serial)?.ok_or_else(unknown)?;
-        if record.der.as_deref() != Some(presented.der.as_slice()) {
-            return Err(unknown());
-        }
-        let device = record.device.ok_or_else(unknown)?;
-        let status = self.known(&device)?.status;
-        if record.status != CertificateStatus::Good || status != DeviceStatus::Enrolled {
-            let status = format!("{status}, its certificate {}", record.status.as_str());
-            return Err(AuthorityError::NotInService { device: device.to_string(), status });
-        }
-        // RFC 7030 §4.2.2: "The request Subject field and SubjectAltName extension MUST be identical to the
-        // corresponding fields in the certificate being renewed/rekeyed."
-        let subject = &presented.certificate.tbs_certificate.subject;
-        request.must_name(&device)?;
-        if common_name(subject).as_deref() != Some(device.as_str()) {
-            return Err(AuthorityError::WrongSubject {
-                expected: device.to_string(),
-                found: common_name(subject).unwrap_or_default(),
-            });
-        }
-        let held = self
-            .registry
-            .key(&record.spki_sha256)?
-            .ok_or_else(|| AuthorityError::Unknown { what: "key", name: record.spki_sha256.to_string() })?;
-        let verdict = if request.key().spki_sha256() == held.spki_sha256 {
-            Verdict {
-                assurance: held.assurance,
-                endorser: held.endorser,
-                evidence: held.evidence,
-                reasons: held.reasons,
-            }
-        } else if held.assurance.grade() > touchmark_identity::assurance::Grade::Copyable {
-            return Err(AuthorityError::RekeyWithoutEvidence {
-                device: device.to_string(),
-                held: held.assurance.grade(),
-            });
-        } else {
-            unproven(vec!["the key was replaced at renewal, without evidence".to_owned()])
-        };
-        self.certify(&device, request, held.claimed, verdict, false, now)
+        self.certify(ticket.device, request, None, verdict, Right::Token, now)
     }
 
     /// The certificate that this token was spent on, when the same key asks again.
@@ -353,8 +304,11 @@ impl Authority {
             return Err(AuthorityError::BadToken);
         }
         let issued = self.registry.certificates("device", Some(device))?;
-        let good =
-            issued.into_iter().find(|c| c.spki_sha256 == spent_for && c.status == CertificateStatus::Good);
+        // Not what was renewed since: a repetition does not lead past the chain.
+        let enrolled = |c: &CertificateRecord| {
+            c.spki_sha256 == spent_for && c.status == CertificateStatus::Good && !c.renewal
+        };
+        let good = issued.into_iter().find(enrolled);
         match (good.and_then(|c| c.der), self.registry.key(&spent_for)?) {
             (Some(der), Some(key)) => {
                 Ok(Some(Enrolled { certificate: HeldCertificate::from_der(&der)?, key }))
@@ -363,13 +317,13 @@ impl Authority {
         }
     }
 
-    fn certify(
+    pub(crate) fn certify(
         &mut self,
         device: &DeviceId,
         request: &ProvenRequest,
         claimed: Option<Storage>,
         mut verdict: Verdict,
-        spends_token: bool,
+        right: Right,
         now: Timestamp,
     ) -> Result<Enrolled, AuthorityError> {
         if let Some(part) = &verdict.assurance.part {
@@ -387,11 +341,9 @@ impl Authority {
         if let Some(other) = self.registry.key(&spki)?.filter(|k| k.device != *device) {
             return Err(AuthorityError::KeyInUse { owner: other.device.to_string() });
         }
-        let compromised = self
-            .registry
-            .certificates("device", Some(device))?
-            .into_iter()
-            .any(|c| c.spki_sha256 == spki && c.reason == Some(RevocationReason::KeyCompromise));
+        let issued = self.registry.certificates("device", Some(device))?;
+        let compromised =
+            issued.iter().any(|c| c.spki_sha256 == spki && c.reason == Some(RevocationReason::KeyCompromise));
         if compromised {
             return Err(AuthorityError::KeyCompromised { spki_sha256: spki.to_string() });
         }
@@ -405,18 +357,24 @@ impl Authority {
             reasons: verdict.reasons,
             recorded: now,
         };
+        let (spends_token, predecessor) = match right {
+            Right::Token => (true, chain::newest_head(&issued).map(|head| head.serial.clone())),
+            Right::Renewal { of } => (false, Some(of)),
+        };
         let subject = Subject {
             profile: Profile::Device { device: device.clone(), assurance: Box::new(key.assurance.clone()) },
             name: device_name(device)?,
             key: request.key().clone(),
             record: Some(key.clone()),
             spends_token,
+            predecessor,
+            renewal: !spends_token,
         };
         Ok(Enrolled { certificate: self.issue(subject, now)?, key })
     }
 }
 
-fn unproven(reasons: Vec<String>) -> Verdict {
+pub(crate) fn unproven(reasons: Vec<String>) -> Verdict {
     Verdict { assurance: KeyAssurance::declared(Storage::Software), endorser: None, evidence: None, reasons }
 }
 

@@ -2,6 +2,7 @@
 
 use touchmark_attest::AppraisalError;
 use touchmark_identity::assurance::Grade;
+use touchmark_identity::timestamp::Timestamp;
 use touchmark_keystore::StoreError;
 
 use crate::registry::RegistryError;
@@ -138,6 +139,32 @@ pub enum AuthorityError {
         /// The key.
         spki_sha256: String,
     },
+    /// AU-0021, policy: the certificate that asks for renewal was renewed before. The refusal is in the journal.
+    #[error(
+        "the certificate of {device} was renewed at {renewed}, and its successor {successor} {}: two hold this identity, \
+         or a backup was restored; look at the device's findings, then give the device a new token (authority enrol \
+         --again) to enrol with",
+        used(*.first_used)
+    )]
+    Superseded {
+        /// The device.
+        device: String,
+        /// When the presented certificate was renewed.
+        renewed: Timestamp,
+        /// The serial number of the certificate that took its place, hex.
+        successor: String,
+        /// When that one was first seen to be used; `None` when it was not, and is for another key than asked for.
+        first_used: Option<Timestamp>,
+        /// SHA-256 of the certificate at the end of the chain, hex.
+        head: String,
+    },
+}
+
+fn used(first: Option<Timestamp>) -> String {
+    match first {
+        Some(first) => format!("has been in use since {first}"),
+        None => "is for another key".to_owned(),
+    }
 }
 
 impl AuthorityError {
@@ -165,6 +192,7 @@ impl AuthorityError {
             Self::Encoding { .. } => "AU-0018",
             Self::BadOcspRequest => "AU-0019",
             Self::KeyCompromised { .. } => "AU-0020",
+            Self::Superseded { .. } => "AU-0021",
         }
     }
 }

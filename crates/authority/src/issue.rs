@@ -27,6 +27,9 @@ pub(crate) struct Subject {
     /// Written with the intent; `None` leaves the key's record as it is.
     pub(crate) record: Option<KeyRecord>,
     pub(crate) spends_token: bool,
+    /// The certificate whose place it takes, and whether it was asked for with that one.
+    pub(crate) predecessor: Option<Vec<u8>>,
+    pub(crate) renewal: bool,
 }
 
 impl Authority {
@@ -51,7 +54,7 @@ pub(crate) fn issue(
     subject: Subject,
     now: Timestamp,
 ) -> Result<HeldCertificate, AuthorityError> {
-    let Subject { profile, name, key, record, spends_token } = subject;
+    let Subject { profile, name, key, record, spends_token, predecessor, renewal } = subject;
     let serial = new_serial()?;
     let tbs = to_be_signed(&profile, name, &key, issuer, &serial, seconds(now))?;
     let not_after_s = tbs.validity.not_after.to_unix_duration().as_secs().min(NO_EXPIRY_SECONDS);
@@ -69,6 +72,8 @@ pub(crate) fn issue(
         key: record,
         not_after_s,
         spends_token,
+        predecessor,
+        renewal,
     };
     registry.intend(&intent, now)?;
     let signature = sign(keys, signing_key, signing_public, &tbs_der)?;

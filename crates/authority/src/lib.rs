@@ -23,6 +23,7 @@ pub mod est;
 pub mod issue;
 pub mod ocsp;
 pub mod registry;
+pub mod renew;
 pub mod revoke;
 pub mod settings;
 pub mod x509;

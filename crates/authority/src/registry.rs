@@ -3,6 +3,7 @@
 //! [`Registry`] is the one way to storage. Each method is one transaction: when it returns, what it wrote survives a
 //! crash and a power loss; when it fails, nothing of it is there.
 
+pub mod chain;
 pub mod journal;
 pub mod sqlite;
 
@@ -12,6 +13,7 @@ use touchmark_identity::ids::{DeviceId, DeviceType};
 use touchmark_identity::key::SpkiHash;
 use touchmark_identity::timestamp::Timestamp;
 
+use chain::RefusedRenewal;
 use journal::JournalEntry;
 
 /// Why the registry did not do what it was asked to do.
@@ -277,6 +279,10 @@ pub struct Intent {
     pub not_after_s: u64,
     /// Whether the device's enrolment token is spent on it.
     pub spends_token: bool,
+    /// The serial number of the certificate whose place it takes, for a device certificate that is not the first.
+    pub predecessor: Option<Vec<u8>>,
+    /// Whether it was asked for with its predecessor.
+    pub renewal: bool,
 }
 
 /// A certificate in the registry.
@@ -308,6 +314,20 @@ pub struct CertificateRecord {
     pub cert_sha1: Option<String>,
     /// SHA-256 of the certificate, hex.
     pub cert_sha256: Option<String>,
+    /// The serial number of the certificate whose place it took.
+    #[serde(serialize_with = "hex_or_none")]
+    pub predecessor: Option<Vec<u8>>,
+    /// Whether it was asked for with its predecessor.
+    pub renewal: bool,
+    /// For an issued device certificate: its [`chain::link`].
+    #[serde(serialize_with = "hex_or_none")]
+    pub link: Option<[u8; 32]>,
+    /// When it was first seen to be used.
+    pub first_used: Option<Timestamp>,
+}
+
+fn hex_or_none<S: serde::Serializer>(bytes: &Option<impl AsRef<[u8]>>, out: S) -> Result<S::Ok, S::Error> {
+    bytes.as_ref().map(hex::encode).serialize(out)
 }
 
 /// A certificate that a CRL lists.
@@ -453,6 +473,27 @@ pub trait Registry: Send {
     /// # Errors
     /// [`RegistryError`] when the database fails.
     fn certificate(&mut self, serial: &[u8]) -> Result<Option<CertificateRecord>, RegistryError>;
+
+    /// A certificate by its SHA-256 in lower-case hex.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when the database fails.
+    fn certificate_by_sha256(
+        &mut self,
+        cert_sha256: &str,
+    ) -> Result<Option<CertificateRecord>, RegistryError>;
+
+    /// Writes down that a certificate was used. The first moment stays.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when the database fails.
+    fn mark_used(&mut self, serial: &[u8], at: Timestamp) -> Result<(), RegistryError>;
+
+    /// Journals a renewal that was refused; of one certificate, once an hour at most.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when the database fails.
+    fn refuse_renewal(&mut self, refused: &RefusedRenewal<'_>, at: Timestamp) -> Result<(), RegistryError>;
 
     /// All certificates of a profile, newest first; of one device, when one is named.
     ///

@@ -14,8 +14,9 @@ use touchmark_authority::csr::ProvenRequest;
 use touchmark_authority::enrol::{Finish, Ticket};
 use touchmark_authority::registry::sqlite::SqliteRegistry;
 use touchmark_authority::registry::{
-    CertificateStatus, DeviceStatus, Intent, KeyRecord, RegistryError, RevocationReason,
+    CertificateRecord, CertificateStatus, DeviceStatus, Intent, KeyRecord, RegistryError, RevocationReason,
 };
+use touchmark_authority::renew::Grant;
 use touchmark_authority::x509::sha1;
 use touchmark_authority::{Authority, AuthorityError, Settings};
 use touchmark_identity::assurance::{
@@ -231,6 +232,8 @@ fn intent(serial: u8, key: &PublicKey, assurance: Option<KeyAssurance>, spends_t
         }),
         not_after_s: 4_000_000_000,
         spends_token,
+        predecessor: None,
+        renewal: false,
     }
 }
 
@@ -428,7 +431,7 @@ fn renewal_keeps_what_is_known_of_the_key_and_no_more() {
     };
     let first = presented(&mut bench, &serial);
     let same = bench.keys.request("a", "meter-1");
-    let renewed = bench.authority.simple_reenrol(&first, &same, at(10)).unwrap();
+    let renewed = bench.authority.simple_reenrol(&first, &same, at(10)).unwrap().enrolled;
     assert_ne!(renewed.certificate.serial(), serial);
     assert_eq!(renewed.key.reasons, ["the request came without evidence"]);
     let misnamed = bench.keys.request("a", "meter-2");
@@ -436,7 +439,7 @@ fn renewal_keeps_what_is_known_of_the_key_and_no_more() {
 
     // A software identity may change its key.
     let fresh = bench.keys.request("b", "meter-1");
-    let rekeyed = bench.authority.simple_reenrol(&first, &fresh, at(11)).unwrap();
+    let rekeyed = bench.authority.simple_reenrol(&renewed.certificate, &fresh, at(11)).unwrap().enrolled;
     assert_eq!(rekeyed.key.spki_sha256, fresh.key().spki_sha256());
     assert_eq!(rekeyed.certificate.assurance().unwrap().summary(), "software/declared");
 
@@ -448,7 +451,7 @@ fn renewal_keeps_what_is_known_of_the_key_and_no_more() {
     let refused = bench.authority.simple_reenrol(&chip, &soft, at(13)).unwrap_err();
     assert!(matches!(&refused, AuthorityError::RekeyWithoutEvidence { held, .. } if *held > Grade::Copyable));
     assert_eq!(refused.code(), "AU-0007");
-    let kept = bench.authority.simple_reenrol(&chip, &fresh, at(14)).unwrap();
+    let kept = bench.authority.simple_reenrol(&chip, &fresh, at(14)).unwrap().enrolled;
     assert_eq!(kept.certificate.assurance().unwrap(), attested());
 
     bench.authority.quarantine(&device, "odd", at(15)).unwrap();
@@ -530,7 +533,7 @@ fn a_class_break_lowers_what_there_is_and_what_comes() {
     assert_eq!(grade(&mut bench), Grade::Copyable);
     let record = bench.authority.registry().certificate(&serial).unwrap().unwrap();
     let held = touchmark_authority::x509::HeldCertificate::from_der(&record.der.unwrap()).unwrap();
-    let renewed = bench.authority.simple_reenrol(&held, &key, at(7)).unwrap();
+    let renewed = bench.authority.simple_reenrol(&held, &key, at(7)).unwrap().enrolled;
     let assurance = renewed.certificate.assurance().unwrap();
     assert_eq!(assurance.class_break.as_deref(), Some("CB-1"));
     assert_eq!(assurance.grade(), Grade::Copyable);
@@ -650,4 +653,173 @@ fn any_ocsp_request_is_read_without_panic() {
         let refused = bench.authority.ocsp(&bytes, at(1)).unwrap_err();
         assert_eq!(refused.code(), "AU-0019");
     }
+}
+
+/// The certificate of this serial number, as its holder has it.
+fn held(bench: &mut Bench, serial: &[u8]) -> touchmark_authority::x509::HeldCertificate {
+    let record = bench.authority.registry().certificate(serial).unwrap().unwrap();
+    touchmark_authority::x509::HeldCertificate::from_der(&record.der.unwrap()).unwrap()
+}
+
+fn chain_of(bench: &mut Bench) -> Vec<CertificateRecord> {
+    let mut all = bench.authority.registry().certificates("device", Some(&id("meter-1"))).unwrap();
+    all.reverse();
+    all
+}
+
+/// Entries of the journal of this kind.
+fn journalled(bench: &mut Bench, kind: &str) -> Vec<serde_json::Value> {
+    let all = bench.authority.registry().journal(1, 1_000).unwrap();
+    all.iter().filter(|e| e.kind == kind).map(|e| serde_json::from_str(&e.body).unwrap()).collect()
+}
+
+#[test]
+fn renewals_are_a_chain_of_hashes() {
+    let mut bench = Bench::new();
+    let mut serial = bench.enrol();
+    let same = bench.keys.request("a", "meter-1");
+    for n in 0..3 {
+        let now = held(&mut bench, &serial);
+        let renewed = bench.authority.simple_reenrol(&now, &same, at(10 + n)).unwrap();
+        assert_eq!(renewed.grant, Grant::Renewed);
+        serial = renewed.enrolled.certificate.serial();
+    }
+    let all = chain_of(&mut bench);
+    assert_eq!(all.len(), 4);
+    let mut before: Option<CertificateRecord> = None;
+    for one in &all {
+        let expected = match &before {
+            Some(before) => [before.link.unwrap().as_slice(), one.der.as_ref().unwrap()].concat(),
+            None => one.der.clone().unwrap(),
+        };
+        assert_eq!(one.link, Some(sha256(&expected)));
+        assert_eq!(one.predecessor, before.map(|before| before.serial));
+        assert_eq!(one.renewal, one.predecessor.is_some());
+        before = Some(one.clone());
+    }
+    let issued = journalled(&mut bench, "certificate.issued");
+    let last = issued.last().unwrap();
+    assert_eq!(last["link"], hex::encode(all[3].link.unwrap()));
+
+    // Somebody who writes into the table is noticed when that part of the chain is used.
+    let Bench { folder, authority, keys, token } = bench;
+    drop(authority);
+    database(folder.path())
+        .execute("UPDATE certificate SET predecessor = NULL WHERE serial = ?1", [&serial])
+        .unwrap();
+    let mut bench = Bench { authority: open(folder.path(), at(20)), folder, keys, token };
+    let head = held(&mut bench, &serial);
+    let refused = bench.authority.simple_reenrol(&head, &same, at(21)).unwrap_err();
+    assert!(
+        matches!(&refused, AuthorityError::Registry(RegistryError::Damaged { table: "certificate", .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_certificate_is_renewed_once_and_a_lost_answer_is_repeated() {
+    let mut bench = Bench::new();
+    let serial = bench.enrol();
+    let first = held(&mut bench, &serial);
+    let same = bench.keys.request("a", "meter-1");
+    let renewed = bench.authority.simple_reenrol(&first, &same, at(10)).unwrap();
+    // The answer was lost, also over a restart of the server: the same certificate comes again.
+    let mut bench = bench.reopen(at(11));
+    for now in [12, 13] {
+        let again = bench.authority.simple_reenrol(&first, &same, at(now)).unwrap();
+        assert_eq!(again.grant, Grant::Repeated);
+        assert_eq!(again.enrolled.certificate, renewed.enrolled.certificate);
+    }
+    // Another key is no repetition.
+    let other = bench.keys.request("b", "meter-1");
+    let refused = bench.authority.simple_reenrol(&first, &other, at(14)).unwrap_err();
+    assert!(matches!(&refused, AuthorityError::Superseded { first_used: None, .. }), "{refused}");
+    assert!(refused.to_string().contains("is for another key"), "{refused}");
+
+    // From the first use on, the predecessor is renewed no more, whoever holds it.
+    let successor = renewed.enrolled.certificate.serial();
+    let record = bench.authority.registry().certificate(&successor).unwrap().unwrap();
+    bench.authority.note_use(&record, at(20)).unwrap();
+    bench.authority.note_use(&record, at(25)).unwrap();
+    let refused = bench.authority.simple_reenrol(&first, &same, at(30)).unwrap_err();
+    assert_eq!(refused.code(), "AU-0021");
+    let AuthorityError::Superseded { renewed: when, successor: named, first_used, head, .. } = &refused
+    else {
+        panic!("{refused:?}")
+    };
+    assert_eq!((*when, *first_used), (at(10), Some(at(20))));
+    assert_eq!(named, &hex::encode(&successor));
+    assert_eq!(head, &hex::encode(sha256(&renewed.enrolled.certificate.der)));
+    let said = refused.to_string();
+    assert!(said.contains(&at(20).to_string()) && said.contains("enrol --again"), "{said}");
+
+    // It stays so after a restart, and the journal has it, once an hour.
+    let mut bench = bench.reopen(at(40));
+    assert_eq!(bench.authority.simple_reenrol(&first, &same, at(41)).unwrap_err().code(), "AU-0021");
+    let refusals = journalled(&mut bench, "renewal.refused");
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    assert_eq!(refusals[0]["presented"], hex::encode(&serial));
+    assert_eq!(refusals[0]["successor"], hex::encode(&successor));
+    let later = at(14 + 3_600);
+    assert_eq!(bench.authority.simple_reenrol(&first, &same, later).unwrap_err().code(), "AU-0021");
+    assert_eq!(journalled(&mut bench, "renewal.refused").len(), 2);
+    assert_eq!(journalled(&mut bench, "certificate.first-used").len(), 2);
+
+    // Connections are not touched by it, and the successor goes on.
+    assert_eq!(bench.status_of(&serial), CertificateStatus::Good);
+    let third = bench.authority.simple_reenrol(&renewed.enrolled.certificate, &same, at(50)).unwrap();
+    assert_eq!(third.grant, Grant::Renewed);
+    // The refusal names the end of the chain.
+    let refused = bench.authority.simple_reenrol(&first, &same, at(51)).unwrap_err();
+    let end = hex::encode(sha256(&third.enrolled.certificate.der));
+    assert!(matches!(&refused, AuthorityError::Superseded { head, .. } if *head == end), "{refused:?}");
+}
+
+#[test]
+fn a_new_enrolment_goes_on_with_the_chain_and_leaves_the_other_holder_behind() {
+    let mut bench = Bench::new();
+    let serial = bench.enrol();
+    let first = held(&mut bench, &serial);
+    // The copy renews into a key of its own; the device is refused.
+    let thief = bench.keys.request("thief", "meter-1");
+    let stolen = bench.authority.simple_reenrol(&first, &thief, at(10)).unwrap().enrolled;
+    let own = bench.keys.request("a", "meter-1");
+    assert_eq!(bench.authority.simple_reenrol(&first, &own, at(11)).unwrap_err().code(), "AU-0021");
+
+    // The operator gives the device a new token: from then on it is the copy that is refused.
+    let token = bench.authority.renew_token(&id("meter-1"), at(12)).unwrap().to_string();
+    let fresh = bench.keys.request("fresh", "meter-1");
+    let anew = enrol(&mut bench.authority, "meter-1", &token, &fresh, at(13)).unwrap();
+    let record = bench.authority.registry().certificate(&anew).unwrap().unwrap();
+    assert_eq!(record.predecessor.as_deref(), Some(stolen.certificate.serial().as_slice()));
+    assert!(!record.renewal);
+    let refused = bench.authority.simple_reenrol(&stolen.certificate, &thief, at(14)).unwrap_err();
+    assert_eq!(refused.code(), "AU-0021");
+    let anew = held(&mut bench, &anew);
+    let renewed = bench.authority.simple_reenrol(&anew, &fresh, at(15)).unwrap();
+
+    // Repeating the enrolment gives what the enrolment gave, and not what the chain has come to since.
+    let again = enrol(&mut bench.authority, "meter-1", &token, &fresh, at(16)).unwrap();
+    assert_eq!(again, anew.serial());
+    assert_ne!(again, renewed.enrolled.certificate.serial());
+}
+
+#[test]
+fn an_interrupted_renewal_leaves_the_certificate_renewable() {
+    let mut bench = Bench::new();
+    let serial = bench.enrol();
+    let first = held(&mut bench, &serial);
+    let same = bench.keys.request("a", "meter-1");
+    let lost =
+        Intent { predecessor: Some(serial.clone()), renewal: true, ..intent(0x52, same.key(), None, false) };
+    bench.authority.registry().intend(&lost, at(2)).unwrap();
+    let mut bench = bench.reopen(at(3));
+    assert_eq!(bench.authority.orphans().len(), 1);
+    let renewed = bench.authority.simple_reenrol(&first, &same, at(4)).unwrap();
+    assert_eq!(renewed.grant, Grant::Renewed);
+    // The database itself refuses a second successor.
+    let second = Intent { predecessor: Some(serial), ..intent(0x55, same.key(), None, false) };
+    bench.authority.registry().intend(&second, at(5)).unwrap();
+    let refused = bench.authority.registry().complete(&[0x55; 20], b"a second", at(6));
+    assert!(matches!(refused, Err(RegistryError::Database { .. })), "{refused:?}");
 }

@@ -4,14 +4,16 @@
 use std::process::Command;
 
 use base64ct::{Base64, Encoding};
+use serde_json::{Value, json};
 use touchmark_authority::x509::HeldCertificate;
 use touchmark_identity::assurance::{KEY_ASSURANCE_OID, KeyAssurance, Storage};
-use touchmark_testkit::curl::curl;
+use touchmark_testkit::curl::{Answer, curl};
 use touchmark_testkit::est::{Client, PUBLIC_FILES, base64, certificates, der};
 use touchmark_testkit::openssl::{must, openssl, request};
 use touchmark_testkit::peer;
 use touchmark_testkit::process::run;
 use touchmark_testkit::server::Site;
+use touchmark_testkit::telemetry::{Beat, send};
 
 fn site() -> Option<Site> {
     peer::all_present(&["curl", "openssl"]).then(|| Site::new(env!("CARGO_BIN_EXE_touchmark"), ""))
@@ -193,6 +195,91 @@ fn a_token_serves_one_key_and_a_repetition_gets_the_same_certificate() {
     assert_eq!(device["keys"].as_array().unwrap().len(), 1);
 }
 
+/// `simplereenroll` with this certificate and key, for the request of this name.
+fn renew(client: &Client<'_>, certificate: &str, key: &str, csr: &str) -> Answer {
+    let more = [
+        "--cert",
+        certificate,
+        "--key",
+        key,
+        "-H",
+        "Content-Type: application/pkcs10",
+        "--data-binary",
+        "@-",
+    ];
+    client.ask("simplereenroll", &more, &base64(client.folder, csr))
+}
+
+/// The bodies of the journal's entries of this kind.
+fn journalled(site: &Site, kind: &str) -> Vec<Value> {
+    let journal = site.authority(&["journal", "--newest", "1000"]).must_end_with(0).json();
+    let entries = journal["newest"].as_array().unwrap().iter().filter(|entry| entry["kind"] == kind);
+    entries.map(|entry| serde_json::from_str(entry["body"].as_str().unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn a_copy_that_renews_first_breaks_the_originals_renewal() {
+    let Some(site) = site() else { return };
+    let server = site.start();
+    let client = Client { folder: site.folder(), server: &server };
+    let token = site.register("meter-1");
+    let first = client.enrol_new("meter-1", &token);
+    // The copy has key and certificate, renews, and goes to work with what it got.
+    let stolen = renew(&client, "meter-1.pem", "meter-1.key", "meter-1").must_be(200);
+    let stolen = certificates(site.folder(), &stolen.body);
+    site.write("stolen.pem", &stolen);
+    let beat = Beat { counter: 1, uptime_ms: 900_000, boot_count: 3, token: None };
+    let _beat = send(site.folder(), &server, &stolen, "127.0.66.6", &beat.body()).unwrap().must_be(200);
+
+    // The original comes to renew: refused, in the journal, and a finding.
+    let serial = |pem: &str| hex::encode(held(pem).serial());
+    let refused = renew(&client, "meter-1.pem", "meter-1.key", "meter-1").must_be(403).json();
+    assert_eq!(refused["code"], "AU-0021");
+    let said = refused["message"].as_str().unwrap();
+    assert!(said.contains(&serial(&stolen)) && said.contains("in use since"), "{said}");
+    let [entry] = journalled(&site, "renewal.refused").try_into().unwrap();
+    assert_eq!(entry["presented"], serial(&first));
+    assert_eq!(entry["successor"], serial(&stolen));
+    let [finding] = server.findings().try_into().unwrap();
+    assert_eq!(finding["rules"], json!(["renewal.superseded"]));
+    assert_eq!((&finding["kind"], &finding["grade"]), (&json!("clone"), &json!("suspect")));
+    assert_eq!(finding["device"], "meter-1");
+
+    // Killed and started again, the server refuses as before, and the connection itself is not refused.
+    server.kill();
+    let server = site.start();
+    let client = Client { folder: site.folder(), server: &server };
+    let again = renew(&client, "meter-1.pem", "meter-1.key", "meter-1").must_be(403).json();
+    assert_eq!(again["code"], "AU-0021");
+    assert_eq!(journalled(&site, "renewal.refused").len(), 1);
+    let own = Beat { counter: 2, uptime_ms: 901_000, boot_count: 3, token: None };
+    let _beat = send(site.folder(), &server, &first, "127.0.1.1", &own.body()).unwrap().must_be(200);
+
+    // The copy renews on: no single device has both ends.
+    request(site.folder(), "thief", "meter-1");
+    let onward = renew(&client, "stolen.pem", "meter-1.key", "thief").must_be(200);
+    site.write("onward.pem", certificates(site.folder(), &onward.body));
+    let findings = server.findings();
+    let clone = findings.iter().find(|finding| finding["kind"] == "clone").unwrap();
+    assert_eq!(clone["grade"], "confirmed", "{clone}");
+    let chain = site.device("meter-1")["certificates"].clone();
+    assert_eq!(chain.as_array().unwrap().len(), 3);
+    let of = |serial: &str| chain.as_array().unwrap().iter().find(|c| c["serial"] == serial).unwrap().clone();
+    assert_eq!(of(&serial(&first))["successor"], serial(&stolen));
+    assert_eq!(of(&serial(&stolen))["predecessor"], serial(&first));
+    assert!(of(&serial(&stolen))["first_used"].is_string());
+
+    // The device enrols anew with a new token, and it is the copy that stays behind.
+    let registered = site.authority(&["enrol", "--device", "meter-1", "--again"]).must_end_with(0).json();
+    let token = registered["token"].as_str().unwrap();
+    request(site.folder(), "anew", "meter-1");
+    let enrolled = client.enrol("meter-1", token, &base64(site.folder(), "anew")).must_be(200);
+    site.write("anew.pem", certificates(site.folder(), &enrolled.body));
+    let refused = renew(&client, "onward.pem", "thief.key", "thief").must_be(403).json();
+    assert_eq!(refused["code"], "AU-0021");
+    let _renewed = renew(&client, "anew.pem", "anew.key", "anew").must_be(200);
+}
+
 #[test]
 fn the_certificate_renews_itself() {
     let Some(site) = site() else { return };
@@ -200,33 +287,25 @@ fn the_certificate_renews_itself() {
     let client = Client { folder: site.folder(), server: &server };
     let token = site.register("meter-1");
     let first = client.enrol_new("meter-1", &token);
-    let reenrol = |certificate: &str, key: &str, csr: &str| {
-        let more = [
-            "--cert",
-            certificate,
-            "--key",
-            key,
-            "-H",
-            "Content-Type: application/pkcs10",
-            "--data-binary",
-            "@-",
-        ];
-        client.ask("simplereenroll", &more, &base64(site.folder(), csr))
-    };
-    // With the certificate alone, and with its chain.
+    let reenrol = |certificate: &str, key: &str, csr: &str| renew(&client, certificate, key, csr);
+    // With the certificate alone, and with its chain: the answer to the first was lost, so it comes again.
     client.fetch_public_files();
     site.write("chain.pem", [first.as_str(), "\n", &site.read("issuing.pem")].concat());
+    let mut answers = Vec::new();
     for certificate in ["meter-1.pem", "chain.pem"] {
         let renewed = reenrol(certificate, "meter-1.key", "meter-1").must_be(200);
-        let renewed = held(&certificates(site.folder(), &renewed.body));
-        assert_ne!(renewed.serial(), held(&first).serial());
-        assert_eq!(renewed.public_key().unwrap(), held(&first).public_key().unwrap());
+        let pem = certificates(site.folder(), &renewed.body);
+        assert_ne!(held(&pem).serial(), held(&first).serial());
+        assert_eq!(held(&pem).public_key().unwrap(), held(&first).public_key().unwrap());
+        answers.push(pem);
     }
+    assert_eq!(answers[0], answers[1]);
+    site.write("renewed.pem", &answers[0]);
     assert_eq!(site.device("meter-1")["keys"].as_array().unwrap().len(), 1);
 
     // A software identity may change its key; the record says how it came.
     request(site.folder(), "fresh", "meter-1");
-    let rekeyed = reenrol("meter-1.pem", "meter-1.key", "fresh").must_be(200);
+    let rekeyed = reenrol("renewed.pem", "meter-1.key", "fresh").must_be(200);
     site.write("fresh.pem", certificates(site.folder(), &rekeyed.body));
     let keys = site.device("meter-1")["keys"].clone();
     assert_eq!(keys.as_array().unwrap().len(), 2);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use touchmark_testkit::est::{Client, base64, certificates};
 use touchmark_testkit::openssl::{leaf, request, root};
 use touchmark_testkit::peer;
@@ -183,6 +183,117 @@ fn findings_that_wait_survive_a_kill_and_arrive_in_order() {
         assert!(messages.iter().any(|line| of_it(&line)), "no message for {id} in {messages:?}");
     }
     assert!(metric(&server, "touchmark_monitor_identities").unwrap() >= 3.0);
+    server.stop();
+}
+
+/// The errands among the webhooks that came: type and id, each once.
+fn errands(site: &Site) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for line in lines(&site.path("webhook.out")) {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        let text = |name: &str| event[name].as_str().unwrap().to_owned();
+        let errand = (text("type"), text("id"));
+        if errand.0.starts_with("touchmark.response.") && !found.contains(&errand) {
+            assert_eq!(
+                (&event["subject"], &event["data"]["schema"]),
+                (&json!("meter-1"), &json!("touchmark.response/1"))
+            );
+            assert_eq!(event["data"]["device"], "meter-1");
+            found.push(errand);
+        }
+    }
+    found
+}
+
+#[test]
+fn what_responses_ask_of_people_is_sent_once_and_withdrawn() {
+    if !peer::all_present(&["python3", "curl", "openssl"]) {
+        return;
+    }
+    let ports = Ports { http: free_port(), syslog: free_port() };
+    let site = Site::new(env!("CARGO_BIN_EXE_touchmark"), "");
+    site.write("secret", "open sesame\n");
+    root(site.folder(), "siem-root");
+    leaf(site.folder(), "siem-root", "siem", "subjectAltName=IP:127.0.0.1");
+    site.write(
+        "policy.toml",
+        "[[response]]\nname = \"downgrades\"\nladder = [{ step = \"work-order\" }, { step = \"quarantine\", wait_s = 600 }]\n",
+    );
+    site.configure(&format!(
+        "[keys]\nstore = \"software:ca-keys.toml\"\n[anti_rollback]\nmeter = 4\n[response]\npolicy = \"policy.toml\"\n\
+         [[output]]\nname = \"hook\"\nkind = \"webhook\"\nurl = \"https://127.0.0.1:{}/in\"\nform = \"cloudevents\"\n\
+         token_file = \"secret\"\nca_file = \"siem-root.pem\"\n\
+         [[output]]\nname = \"log\"\nkind = \"syslog\"\naddress = \"tcp://127.0.0.1:{}\"\nform = \"cef\"\n\
+         [[output]]\nname = \"yard\"\nkind = \"file\"\npath = \"orders.ndjson\"\nform = \"native\"\nsends = [\"errands\"]\n",
+        ports.http, ports.syslog
+    ));
+    let server = site.start();
+    report_old_firmware(&site, &server, &["meter-1"]);
+    let native = |count: usize| {
+        let found = lines(&site.path("orders.ndjson"));
+        (found.len() >= count).then_some(found)
+    };
+    let first = wait_for("the file", || native(1));
+    // Killed with the webhook owed, started again, and the receiver has a bad time at first.
+    server.kill();
+    let server = site.start();
+    let process = receiver(&site, &ports, &["503", "500"]);
+    let [(kind, id)] = wait_for("the order", || <[_; 1]>::try_from(errands(&site)).ok());
+    assert_eq!(kind, "touchmark.response.work-order");
+    let order: Value = serde_json::from_str(&first[0]).unwrap();
+    assert_eq!((&order["request"], &order["measure"]), (&json!("do"), &json!("work-order")));
+    let finding = order["finding"].as_str().unwrap();
+    assert_eq!(id, format!("{finding}.act-{}", order["number"]));
+    server.kill();
+    drop(process);
+
+    // Taken back, it is withdrawn, and nothing is sent anew.
+    let server = site.start();
+    let _receiver = receiver(&site, &ports, &[]);
+    let _released = site.authority(&["decide", "--finding", finding, "release"]).must_end_with(0);
+    wait_for("the withdrawal", || {
+        let kinds: Vec<String> = errands(&site).into_iter().map(|(kind, _)| kind).collect();
+        (kinds == ["touchmark.response.work-order", "touchmark.response.work-order.withdrawn"]).then_some(())
+    });
+    let orders = wait_for("the file again", || native(2));
+    assert_eq!(orders.len(), 2, "{orders:?}");
+    let _ids = ids(&site);
+    wait_for("nothing to wait", || {
+        ["hook", "log", "yard"]
+            .iter()
+            .all(|name| {
+                metric(&server, &format!("touchmark_outbox_waiting{{output=\"{name}\"}}")) == Some(0.0)
+            })
+            .then_some(())
+    });
+    assert!(lines(&site.path("syslog.out")).iter().all(|line| line.contains("CEF:0|")));
+    server.stop();
+}
+
+#[test]
+fn a_dry_run_sends_nobody() {
+    if !peer::all_present(&["curl", "openssl"]) {
+        return;
+    }
+    let site = Site::new(env!("CARGO_BIN_EXE_touchmark"), "");
+    site.write("policy.toml", "[[response]]\nname = \"all\"\nladder = [{ step = \"work-order\" }]\n");
+    site.configure(
+        "[keys]\nstore = \"software:ca-keys.toml\"\n[anti_rollback]\nmeter = 4\n[response]\npolicy = \"policy.toml\"\n\
+         dry_run = true\n[[output]]\nname = \"yard\"\nkind = \"file\"\npath = \"orders.ndjson\"\nform = \"native\"\n\
+         sends = [\"findings\", \"errands\"]\n",
+    );
+    let server = site.start();
+    report_old_firmware(&site, &server, &["meter-1"]);
+    wait_for("the act", || {
+        let cases = site.authority(&["cases"]).must_end_with(0).text();
+        cases.contains("dry-run").then_some(())
+    });
+    wait_for("nothing to wait", || {
+        (metric(&server, "touchmark_outbox_waiting{output=\"yard\"}") == Some(0.0)
+            && !lines(&site.path("orders.ndjson")).is_empty())
+        .then_some(())
+    });
+    assert!(lines(&site.path("orders.ndjson")).iter().all(|line| line.contains("touchmark.finding/1")));
     server.stop();
 }
 

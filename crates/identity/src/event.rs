@@ -18,6 +18,7 @@
 mod dn;
 mod error;
 mod names;
+mod renewal;
 mod wire;
 
 use std::fmt;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use dn::canonical_dn;
 pub use error::EventError;
 pub use names::{CertSerial, CertSha1, CertSha256, IdentityRef, NameKey, NameKind};
+pub use renewal::{Renewal, RenewalOutcome};
 
 use crate::assurance::{Basis, Grade, KeyAssurance, Part, Regime, Storage};
 use crate::key::sha256;
@@ -138,6 +140,8 @@ pub struct Authentication {
     pub counter: Option<u64>,
     /// Milliseconds since the device booted.
     pub uptime_ms: Option<u64>,
+    /// The renewal that was asked for over the connection, if one was.
+    pub renewal: Option<Renewal>,
 }
 
 /// A connection is over.

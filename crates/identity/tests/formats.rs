@@ -112,7 +112,8 @@ fn events_of_version_1_load_and_are_written_as_the_schema_says() {
             assert_eq!(registry.aliases.len(), 2);
         }
     }
-    assert_eq!(types, ["registry", "authentication", "heartbeat", "session_end", "heartbeat"]);
+    let opened = "authentication";
+    assert_eq!(types, ["registry", opened, "heartbeat", "session_end", "heartbeat", opened, opened]);
 }
 
 #[test]

@@ -44,11 +44,14 @@
 //! | 24 | `counter_quote` | text of any length: JSON | 2 |
 //! | 25 to 29 | `duration_ms`, `bytes_in`, `bytes_out`, `messages_in`, `messages_out` | varint each | 1 |
 //! | 30 | `reason` | shared text | 1 |
+//! | 31 | `renewal` | see below | 0 |
 //!
 //! `peer` is one byte of bits, then the address, then what the bits say: 0 the address has 16 bytes (IPv6) and not 4;
 //! 1 port, 2 bytes; 2 system number, 4 bytes; 3 country, shared text; 4 latitude and 5 longitude, each a double of 8
 //! bytes. `tls` is one byte of bits, then: 0 version, 1 JA4, 2 server name, each a shared text; 3 it is known whether a
-//! session was resumed; 4 it was. All other bits are 0.
+//! session was resumed; 4 it was. `renewal` is one byte of bits, then the SHA-256 of the presented certificate, then
+//! what the bits say: 0 it was repeated, 1 it was superseded, neither it was renewed; 2 `issued` and 3 `head`, 32 bytes
+//! each. All other bits are 0.
 //!
 //! Nothing may be left over, neither in a record nor behind the last one. There is no checksum: whatever carries a batch
 //! has one. The digest by which a finding names a record is SHA-256 over the SHA-256 of the text table and the record

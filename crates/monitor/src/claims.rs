@@ -78,7 +78,7 @@ pub(crate) struct Scene<'a> {
 
 impl Scene<'_> {
     /// The kind under which two instances are reported: a key that is proven to live in a chip was hardly copied.
-    fn two_instances(&self) -> Kind {
+    pub(crate) fn two_instances(&self) -> Kind {
         match self.regime {
             Regime::Duplication => Kind::Clone,
             Regime::Behaviour => Kind::ConcurrentSession,
@@ -226,7 +226,7 @@ impl Scene<'_> {
     }
 
     /// What is left when a key that lives in a chip is used from two places at once.
-    fn of_a_chip(&self) -> [BenignCause; 3] {
+    pub(crate) fn of_a_chip(&self) -> [BenignCause; 3] {
         [
             benign(
                 "a compromised host that lets others sign with its chip",

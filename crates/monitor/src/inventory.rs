@@ -407,6 +407,7 @@ impl Inventory {
         let (to, old) = (to.serial, old.serial);
         let Some(case) = cases.remove(&old) else { return };
         let known = cases.entry(to).or_default();
+        known.renewals = known.renewals.take().or(case.renewals);
         for open in case.open {
             if !known.open.iter().any(|other| other.kind() == open.kind()) {
                 known.open.push(open);

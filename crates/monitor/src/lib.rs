@@ -57,6 +57,7 @@ mod partition;
 mod peers;
 mod pipeline;
 mod remember;
+mod renewal;
 mod report;
 mod rhythm;
 mod route;

@@ -17,8 +17,8 @@ pub(crate) mod samples;
 mod texts;
 
 use touchmark_identity::event::{
-    Authentication, Event, EventBody, Heartbeat, IdentityRef, NameKey, NameKind, Peer, RawDigest, SessionEnd,
-    Tls,
+    Authentication, CertSha256, Event, EventBody, Heartbeat, IdentityRef, NameKey, NameKind, Peer, RawDigest,
+    Renewal, RenewalOutcome, SessionEnd, Tls,
 };
 
 use touchmark_identity::key::sha256;
@@ -202,6 +202,26 @@ pub(crate) enum Kind {
     Heartbeat,
 }
 
+/// A renewal that was asked for over a connection. Certificates are the first four bytes of their SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Renewed {
+    pub(crate) outcome: RenewalOutcome,
+    pub(crate) presented: u32,
+    /// The one that was given; of a refused renewal, the newest of the chain.
+    pub(crate) newest: Option<u32>,
+}
+
+impl Renewed {
+    pub(crate) fn of(renewal: &Renewal) -> Self {
+        let short = |digest: CertSha256| digest.0.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+        let newest = match renewal.outcome {
+            RenewalOutcome::Superseded => renewal.head,
+            RenewalOutcome::Renewed | RenewalOutcome::Repeated => renewal.issued,
+        };
+        Self { outcome: renewal.outcome, presented: short(renewal.presented), newest: newest.map(short) }
+    }
+}
+
 /// What one event says, in numbers. Times are milliseconds since 1970; a hash of 0 is "none".
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Observation {
@@ -240,6 +260,7 @@ pub(crate) struct Observation {
     pub(crate) content: u64,
     /// Bytes that were moved: over the connection that ended, or of a message; 0 while unknown.
     pub(crate) bytes: u64,
+    pub(crate) renewal: Option<Renewed>,
 }
 
 mod digest_bytes {
@@ -377,6 +398,7 @@ impl Observation {
             has_quote: false,
             content: 0,
             bytes: 0,
+            renewal: None,
         }
     }
 
@@ -416,6 +438,7 @@ impl Observation {
         self.boot_id = hash32_of(body.boot_id.as_deref());
         self.counter = body.counter;
         self.uptime_ms = uptime(body.uptime_ms);
+        self.renewal = body.renewal.as_ref().map(Renewed::of);
     }
 
     fn ended(&mut self, body: &SessionEnd) {

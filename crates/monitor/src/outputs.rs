@@ -6,10 +6,12 @@
 //!
 //! - [`write()`]: one finding in one [`Form`].
 //! - [`syslog`]: the envelope that carries any form to a syslog receiver.
+//! - [`errand`]: what a response asks of people.
 //! - [`explain`]: a finding as a text for people, with its weights added up.
 //!
 //! Deliberately absent: sending. `server` keeps what is owed to whom.
 
+pub mod errand;
 pub mod explain;
 pub mod syslog;
 

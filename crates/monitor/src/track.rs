@@ -14,9 +14,10 @@ use crate::claims::{self, Lowered, Scene, bounded, evidence};
 use crate::continuity::{self, Continuity, Past, Placed};
 use crate::inventory::Slot;
 use crate::network::{Network, Networks};
-use crate::observation::{Kind, Place, Seen, SmallId, TextHash};
+use crate::observation::{Kind, Place, Renewed, Seen, SmallId, TextHash};
 use crate::peers::{Used, Waiting, Weeks, type_key};
 use crate::remember::Remembered;
+use crate::renewal::{self, Forked};
 use crate::report::{Claim, Open};
 use crate::rhythm::{Beat, Rhythm};
 use crate::settings::Limits;
@@ -93,6 +94,9 @@ pub(crate) struct Echo {
 pub(crate) struct Case {
     pub(crate) open: Vec<Open>,
     pub(crate) echo: Option<Echo>,
+    /// Since a renewal was refused because the certificate had been renewed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) renewals: Option<Forked>,
 }
 
 /// A connection.
@@ -331,6 +335,9 @@ impl Track {
     }
 
     fn authenticated(&mut self, shared: &mut Shared, slot: &Slot, seen: &Seen<'_>, out: &mut Vec<Finding>) {
+        if let Some(renewed) = seen.renewal {
+            return self.renewed(shared, slot, renewed, seen, out);
+        }
         let now = seconds(seen.time);
         let hour = self.hour();
         let key = own(slot.serial, seen.session.0);
@@ -355,6 +362,28 @@ impl Track {
                 self.kept_time(shared, slot, place, seen, out);
                 self.connected(shared, slot, place, seen, out);
             }
+        }
+    }
+
+    /// A connection over which a certificate was to be renewed. It is not one that the device works over, so it says
+    /// nothing of the networks that it uses.
+    fn renewed(
+        &mut self,
+        shared: &mut Shared,
+        slot: &Slot,
+        renewed: Renewed,
+        seen: &Seen<'_>,
+        out: &mut Vec<Finding>,
+    ) {
+        let known = shared.cases.get_mut(&slot.serial).and_then(|case| case.renewals.take());
+        let (now, sign) = renewal::note(known, renewed, seen);
+        if let Some(now) = now {
+            shared.cases.entry(slot.serial).or_default().renewals = Some(now);
+            self.set(flag::CASE, true);
+        }
+        if let Some(sign) = sign {
+            let claim = self.scene(shared, slot).renewal(&sign, (at(seen), event_ref(shared, seen)));
+            self.report(shared, slot, claim, seen, out);
         }
     }
 

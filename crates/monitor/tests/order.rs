@@ -24,6 +24,7 @@ fn lines(seed: u64) -> Vec<String> {
         let pair = fleet.pair(Device::new(number), copy, 24 * 60 * MINUTE);
         lines.extend(pair.into_iter().map(|(line, _)| line));
     }
+    lines.extend(renewals());
     let time = |line: &String| {
         let at = line.find("\"time\":\"").unwrap();
         line[at + 8..at + 32].to_owned()
@@ -31,6 +32,40 @@ fn lines(seed: u64) -> Vec<String> {
     lines.sort_by_cached_key(|line| (time(line), line.clone()));
     lines
 }
+
+/// Devices that renew, some of them beside a copy: who is refused, and who goes on, within seconds of each other.
+fn renewals() -> Vec<String> {
+    let mut lines = Vec::new();
+    for number in 0..8i64 {
+        let digest = |certificate: i64| format!("{:08x}{:056}", number * 100 + certificate, 0);
+        let mut renewal = |second: i64, renewal: String| {
+            let at = (START + 60 * MINUTE + (number * 7 + second) * 1_000) * 1_000;
+            let time = touchmark_identity::timestamp::Timestamp::from_micros(at);
+            lines.push(format!(
+                "{{\"schema\":\"touchmark.event/1\",\"type\":\"authentication\",\"time\":\"{time}\",\"source\":\"est\",\
+                 \"event_id\":\"r-{number}-{second}\",\"identity\":{{\"common_name\":\"renewing-{number}\"}},\
+                 \"session\":\"r-{number}-{second}\",\"peer\":{{\"ip\":\"192.0.2.7\"}},\"renewal\":{{{renewal}}}}}"
+            ));
+        };
+        for step in 0..4 {
+            let (now, next) = (digest(step), digest(step + 1));
+            renewal(
+                step * 40,
+                format!("\"presented\":\"{now}\",\"issued\":\"{next}\",\"outcome\":\"renewed\""),
+            );
+            if step > 0 && number % 2 == 0 {
+                let old = digest(0);
+                let superseded =
+                    format!("\"presented\":\"{old}\",\"head\":\"{next}\",\"outcome\":\"superseded\"");
+                renewal(step * 40 + 20, superseded);
+            }
+        }
+    }
+    lines
+}
+
+/// 2026-11-20T00:00:00Z.
+const START: i64 = 1_795_132_800_000;
 
 fn workers(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap()

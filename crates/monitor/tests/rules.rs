@@ -727,3 +727,113 @@ fn a_device_that_is_first_seen_by_its_backlog_is_one_device() {
     }
     assert_eq!(story.kinds(), []);
 }
+
+/// A renewal with one certificate of a chain: `given` is the one that it got or, where it was refused, the newest.
+fn renew(story: &mut Story, at: i64, network: u32, outcome: &str, presented: u8, given: u8) -> Vec<Finding> {
+    let digest = |certificate: u8| format!("{certificate:02x}").repeat(32);
+    let field = if outcome == "superseded" { "head" } else { "issued" };
+    let fields = format!(
+        "\"session\":\"r{}\",\"peer\":{{\"ip\":\"192.0.2.7\",\"asn\":{network}}},\"renewal\":{{\"presented\":\"{}\",\
+         \"{field}\":\"{}\",\"outcome\":\"{outcome}\"}}",
+        story.lines,
+        digest(presented),
+        digest(given)
+    );
+    story.say(at, "authentication", METER, &fields)
+}
+
+const DAY: i64 = 24 * HOUR;
+
+#[test]
+fn a_copy_that_renews_first_is_suspect_at_the_originals_renewal_and_certain_when_it_goes_on() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, FLASH);
+    assert!(renew(&mut story, DAY, 2, "renewed", 1, 2).is_empty());
+    let found = renew(&mut story, 2 * DAY, 1, "superseded", 1, 2);
+    assert_eq!(story.kinds(), [(Kind::Clone, Certainty::Suspect)]);
+    assert_eq!(found[0].rules, ["renewal.superseded"]);
+    assert_eq!(found[0].action, Action::ChallengeBoth);
+    let causes: Vec<&str> = found[0].benign_causes.iter().map(|cause| cause.cause.as_str()).collect();
+    assert!(causes.iter().any(|cause| cause.contains("backup")), "{causes:?}");
+    assert!(causes.iter().any(|cause| cause.contains("could not store")), "{causes:?}");
+
+    // The device asks again and again, which tells nothing new.
+    for hour in 1..12 {
+        renew(&mut story, 2 * DAY + hour * HOUR, 1, "superseded", 1, 2);
+    }
+    assert!(story.kinds().iter().all(|(_, grade)| *grade == Certainty::Suspect), "{:?}", story.kinds());
+    assert!(story.findings.len() <= 5, "{}", story.findings.len());
+
+    // The copy renews on.
+    let found = renew(&mut story, 31 * DAY, 2, "renewed", 2, 3);
+    assert_eq!(story.kinds().last(), Some(&(Kind::Clone, Certainty::Confirmed)));
+    assert_eq!(found[0].action, Action::Quarantine);
+    assert_eq!(found[0].original, None);
+    let networks: Vec<_> = found[0].branches.iter().map(|branch| branch.networks.clone()).collect();
+    assert_eq!(networks, [["AS1"], ["AS2"]]);
+    assert_eq!(found[0].branches[0].sightings, Some(12));
+    assert!(found[0].says.contains("two holders renew one certificate"), "{}", found[0].says);
+    let explained = touchmark_monitor::outputs::explain::Explanation::of(&found[0]).text();
+    assert!(explained.contains("What would change the verdict"), "{explained}");
+    assert!(explained.contains("two system images"), "{explained}");
+}
+
+#[test]
+fn renewing_alone_names_nobody() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, FLASH);
+    for month in 0..12u8 {
+        let at = i64::from(month) * 30 * DAY;
+        let beat = |story: &mut Story, minute: i64| {
+            let at = at + minute * MINUTE;
+            let counter = u64::try_from(at / MINUTE).unwrap();
+            story.beat(at, counter, HOUR + at, ",\"peer\":{\"ip\":\"192.0.2.7\",\"asn\":1}");
+        };
+        // The way to the authority is another network than the way to the service, every time.
+        story.connect(at, 1);
+        beat(&mut story, 1);
+        renew(&mut story, at + 2 * MINUTE, 9, "renewed", month, month + 1);
+        if month % 3 == 0 {
+            renew(&mut story, at + 3 * MINUTE, 9, "repeated", month, month + 1);
+        }
+        beat(&mut story, 4);
+    }
+    assert_eq!(story.kinds(), []);
+}
+
+#[test]
+fn a_restored_backup_that_enrols_anew_stays_a_suspicion() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, FLASH);
+    renew(&mut story, DAY, 1, "renewed", 1, 2);
+    renew(&mut story, 2 * DAY, 1, "superseded", 1, 2);
+    // The operator gives it a new token: it enrols, which is no renewal, and renews what it got.
+    renew(&mut story, 32 * DAY, 1, "renewed", 7, 8);
+    renew(&mut story, 62 * DAY, 1, "renewed", 8, 9);
+    assert_eq!(story.kinds(), [(Kind::Clone, Certainty::Suspect)]);
+}
+
+#[test]
+fn a_copy_that_an_enrolment_has_left_behind_shows_itself_by_renewing() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, FLASH);
+    renew(&mut story, DAY, 2, "renewed", 1, 2);
+    renew(&mut story, 2 * DAY, 1, "superseded", 1, 2);
+    // The device enrolled anew as 7; the copy comes with 2, the newest at the first refusal.
+    renew(&mut story, 32 * DAY, 2, "superseded", 2, 7);
+    assert_eq!(story.kinds().last(), Some(&(Kind::Clone, Certainty::Confirmed)));
+}
+
+#[test]
+fn a_chip_whose_certificate_was_renewed_twice_is_no_clone() {
+    let mut story = Story::new();
+    story.say(0, "registry", METER, CHIP);
+    renew(&mut story, DAY, 1, "renewed", 1, 2);
+    renew(&mut story, 2 * DAY, 1, "superseded", 1, 2);
+    renew(&mut story, 3 * DAY, 2, "renewed", 2, 3);
+    let kind = Kind::ConcurrentSession;
+    assert_eq!(story.kinds(), [(kind, Certainty::Suspect), (kind, Certainty::Confirmed)]);
+    let causes = &story.findings[0].benign_causes;
+    assert!(causes.iter().any(|cause| cause.cause.contains("rolled back")), "{causes:?}");
+    assert!(causes.iter().any(|cause| cause.cause.contains("sign with its chip")), "{causes:?}");
+}

@@ -173,6 +173,47 @@ pub struct Output {
     /// For a webhook over TLS: the roots that are believed, PEM. Default: the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// What it is sent. Default: findings, and with `cloudevents` as form of a webhook or file errands as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sends: Option<Vec<Sends>>,
+}
+
+/// What an output is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sends {
+    /// What the monitor finds.
+    Findings,
+    /// What responses ask of people.
+    Errands,
+}
+
+impl Output {
+    /// Whether it is sent these.
+    #[must_use]
+    pub fn wants(&self, what: Sends) -> bool {
+        match (&self.sends, what) {
+            (Some(sends), what) => sends.contains(&what),
+            (None, Sends::Findings) => true,
+            (None, Sends::Errands) => self.form == Form::CloudEvents && self.kind != OutputKind::Syslog,
+        }
+    }
+
+    /// What is wrong with `sends`, if so.
+    fn check_sends(&self) -> Result<(), String> {
+        match &self.sends {
+            Some(sends) if sends.is_empty() => {
+                Err("sends is empty; name findings, errands or both".to_owned())
+            }
+            Some(_)
+                if self.wants(Sends::Errands)
+                    && (self.kind == OutputKind::Syslog || !self.form.carries_errands()) =>
+            {
+                Err("errands are sent by webhook and file, in the form cloudevents or native".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What an output is.
@@ -254,7 +295,9 @@ impl Config {
             if self.output.iter().take(at).any(|other| other.name == *name) {
                 return Err(format!("there are two outputs named {name:?}"));
             }
-            Sink::new(output).map_err(|wrong| format!("output {name:?}: {wrong}"))?;
+            let wrong = |wrong: String| format!("output {name:?}: {wrong}");
+            output.check_sends().map_err(wrong)?;
+            Sink::new(output).map_err(wrong)?;
         }
         Ok(())
     }
@@ -288,6 +331,9 @@ mod tests {
             "[[output]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://u:p@h/\"",
             "[[output]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"http://h.example/\"\ntoken_file = \"t\"",
             "[[output]]\nname = \"a\"\nkind = \"webhook\"\nurl = \"https://h/\"\nca_file = \"/nowhere\"",
+            "[[output]]\nname = \"a\"\nkind = \"file\"\npath = \"x\"\nsends = []",
+            "[[output]]\nname = \"a\"\nkind = \"file\"\npath = \"x\"\nsends = [\"errands\"]",
+            "[[output]]\nname = \"a\"\nkind = \"syslog\"\naddress = \"udp://h:5\"\nform = \"native\"\nsends = [\"errands\"]",
             "[[output]]\nname = \"a\"\nkind = \"file\"\npath = \"x\"\n[[output]]\nname = \"a\"\nkind = \"file\"\npath = \"y\"",
         ] {
             let config: Config = toml::from_str(text).unwrap();
@@ -304,6 +350,13 @@ mod tests {
         assert_eq!(config.check(), Ok(()));
         assert_eq!((config.output[0].form, config.output[0].min_grade), (Form::Ocsf, Certainty::Suspect));
         assert_eq!((config.output[1].form, config.output[1].min_grade), (Form::Cef, Certainty::Note));
+        assert!(config.output.iter().all(|o| o.wants(Sends::Findings) && !o.wants(Sends::Errands)));
+        let text = "[[output]]\nname = \"a\"\nkind = \"file\"\npath = \"x\"\nform = \"cloudevents\"\n\
+                    [[output]]\nname = \"b\"\nkind = \"file\"\npath = \"y\"\nform = \"native\"\nsends = [\"errands\"]";
+        let config: Config = toml::from_str(text).unwrap();
+        assert_eq!(config.check(), Ok(()));
+        let wants = |n: usize| [Sends::Findings, Sends::Errands].map(|what| config.output[n].wants(what));
+        assert_eq!((wants(0), wants(1)), ([true, true], [false, true]));
     }
 
     #[test]

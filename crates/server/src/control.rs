@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use touchmark_authority::Authority;
 use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::journal::JournalEntry;
-use touchmark_authority::registry::{CertificateRecord, Device, KeyRecord, RevocationReason};
+use touchmark_authority::registry::{CertificateRecord, Device, KeyRecord, RevocationReason, chain};
 use touchmark_identity::assurance::{ClassBreak, Grade, KeyAssurance, Storage};
 use touchmark_identity::finding::FindingId;
 use touchmark_identity::ids::{DeviceId, DeviceType};
@@ -152,6 +152,18 @@ pub struct InventoryCertificate {
     pub reason: Option<RevocationReason>,
     /// SHA-1 in hex, as nginx logs it.
     pub cert_sha1: Option<String>,
+    /// Serial number of the certificate whose place it took, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<String>,
+    /// Serial number of the certificate that took its place, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<String>,
+    /// Its link in the device's chain of certificates, hex: SHA-256 over the predecessor's link and its own DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// When it was first seen to be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_used: Option<Timestamp>,
 }
 
 /// What came of it.
@@ -332,6 +344,9 @@ fn inventory(authority: &mut Authority, only: Option<&DeviceId>) -> Result<Outco
 }
 
 fn entry(device: &Device, keys: &[KeyRecord], certificates: &[CertificateRecord]) -> InventoryEntry {
+    // Successors are looked for among the device's own, of which there are few.
+    let own: Vec<CertificateRecord> =
+        certificates.iter().filter(|c| c.device.as_ref() == Some(&device.id)).cloned().collect();
     InventoryEntry {
         device: device.id.to_string(),
         device_type: device.device_type.to_string(),
@@ -349,14 +364,17 @@ fn entry(device: &Device, keys: &[KeyRecord], certificates: &[CertificateRecord]
                 reasons: k.reasons.clone(),
             })
             .collect(),
-        certificates: certificates
+        certificates: own
             .iter()
-            .filter(|c| c.device.as_ref() == Some(&device.id))
             .map(|c| InventoryCertificate {
                 serial: hex::encode(&c.serial),
                 status: c.status.as_str().to_owned(),
                 reason: c.reason,
                 cert_sha1: c.cert_sha1.clone(),
+                predecessor: c.predecessor.as_ref().map(hex::encode),
+                successor: chain::successor(&own, &c.serial).map(|next| hex::encode(&next.serial)),
+                link: c.link.map(hex::encode),
+                first_used: c.first_used,
             })
             .collect(),
         rekey: None,

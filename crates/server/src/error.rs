@@ -276,6 +276,7 @@ impl ServerError {
                 | AuthorityError::NotInService { .. }
                 | AuthorityError::RekeyWithoutEvidence { .. }
                 | AuthorityError::KeyCompromised { .. }
+                | AuthorityError::Superseded { .. }
                 | AuthorityError::Appraisal(_) => StatusCode::FORBIDDEN,
                 AuthorityError::Unknown { .. } => StatusCode::NOT_FOUND,
                 AuthorityError::Registry(RegistryError::Exists { .. })

@@ -25,6 +25,7 @@ pub mod keys;
 pub mod metrics;
 pub mod outbox;
 pub mod pace;
+pub mod renewal;
 pub mod respond;
 pub mod run;
 pub mod stream;

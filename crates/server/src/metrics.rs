@@ -98,14 +98,22 @@ struct Sent {
 
 impl Sent {
     fn register(&self, registry: &mut Registry) {
-        registry.register("outbox_delivered", "Findings delivered, by output", self.delivered.clone());
+        registry.register(
+            "outbox_delivered",
+            "Findings and errands delivered, by output",
+            self.delivered.clone(),
+        );
         registry.register("outbox_failures", "Deliveries that failed and are repeated", self.failed.clone());
         registry.register(
             "outbox_refused",
             "Findings that were refused for good and set aside",
             self.refused.clone(),
         );
-        registry.register("outbox_waiting", "Findings that an output is owed", self.waiting.clone());
+        registry.register(
+            "outbox_waiting",
+            "Findings and errands that an output is owed",
+            self.waiting.clone(),
+        );
     }
 }
 

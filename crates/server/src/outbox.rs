@@ -1,7 +1,7 @@
-//! The outbox: what was found and is still owed to other systems.
+//! The outbox: what was found, and what responses ask of people, and is still owed to other systems.
 //!
-//! A finding's revision is put into the outbox in the transaction that writes the finding, and each output keeps how far
-//! it has come. So every revision is delivered at least once and in order to each output, whatever is killed when; a
+//! A finding's revision is put into the outbox in the transaction that writes the finding, an errand in the one that
+//! marks its act as done, and each output keeps how far it has come. So every revision and errand is delivered at least once and in order to each output, whatever is killed when; a
 //! delivery that was not written down is repeated under the same id. Outputs wait for themselves alone: one that is dead
 //! holds back neither another one nor the monitor.
 
@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use touchmark_identity::finding::Finding;
+use touchmark_monitor::outputs::errand::Errand;
 use touchmark_monitor::outputs::{self, Context};
 
 use crate::app::App;
-use crate::config::Output;
+use crate::config::{Output, Sends};
 use crate::error::ServerError;
 use crate::events::EventLog;
 use crate::http::serve::Stop;
@@ -54,12 +55,19 @@ pub(crate) fn enqueue(tx: &Transaction<'_>, finding: &Finding, line: &str) -> ru
     Ok(())
 }
 
-/// A finding that is owed.
+/// Puts an act's errand into the outbox, when there is an output. Called once for each act.
+pub(crate) fn enqueue_errand(tx: &Transaction<'_>, line: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO outbox (line) SELECT ?1 WHERE EXISTS (SELECT 1 FROM output)")?
+        .execute([line])
+        .map(|_| ())
+}
+
+/// A finding or errand that is owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owed {
     /// Its place in the order of all outputs.
     pub seq: u64,
-    /// The finding, as `touchmark.finding/1`.
+    /// The finding, as `touchmark.finding/1`, or the errand, as `touchmark.response/1`.
     pub line: String,
 }
 
@@ -123,7 +131,7 @@ impl EventLog {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// How many findings an output is owed.
+    /// How many findings and errands an output is owed.
     ///
     /// # Errors
     /// [`ServerError::EventLog`] when the database refuses.
@@ -211,6 +219,27 @@ fn dice() -> u64 {
     }
 }
 
+/// What an output is sent of what it is owed; `None` where it does not want that.
+fn delivery(owed: &Owed, output: &Output, context: &Context) -> Result<Option<Delivery>, String> {
+    let wrong = match Finding::from_line(owed.line.as_bytes()) {
+        Ok(finding) => {
+            let wanted = output.wants(Sends::Findings) && finding.grade >= output.min_grade;
+            return Ok(wanted.then(|| Delivery {
+                id: outputs::delivery_id(&finding),
+                text: outputs::write(&finding, output.form, context),
+                finding: Some(finding),
+            }));
+        }
+        Err(wrong) => wrong,
+    };
+    let errand = Errand::from_line(&owed.line).map_err(|_| wrong.to_string())?;
+    Ok(output.wants(Sends::Errands).then(|| Delivery {
+        id: errand.delivery_id(),
+        text: errand.write(output.form, context),
+        finding: None,
+    }))
+}
+
 /// Delivers one batch; returns whether there was one.
 async fn step(
     app: &Arc<App>,
@@ -223,16 +252,16 @@ async fn step(
     let Some(last) = owed.last().map(|owed| owed.seq) else { return Ok(false) };
     let mut deliveries = Vec::new();
     for owed in &owed {
-        match Finding::from_line(owed.line.as_bytes()) {
-            Ok(finding) if finding.grade < output.min_grade => {}
-            Ok(finding) => deliveries.push(Delivery {
-                id: outputs::delivery_id(&finding),
-                text: outputs::write(&finding, output.form, context),
-                finding,
-            }),
+        match delivery(owed, output, context) {
+            Ok(wanted) => deliveries.extend(wanted),
             Err(error) => {
                 app.metrics.outbox_refused(&output.name);
-                tracing::error!(output = output.name, seq = owed.seq, %error, "a finding in the outbox cannot be read");
+                tracing::error!(
+                    output = output.name,
+                    seq = owed.seq,
+                    error,
+                    "a row of the outbox cannot be read"
+                );
             }
         }
     }
@@ -245,7 +274,7 @@ async fn step(
                     output = output.name,
                     code = error.code(),
                     id = deliveries.first().map(|d| d.id.as_str()),
-                    "a finding was refused for good and is not sent again: {}",
+                    "it was refused for good and is not sent again: {}",
                     error.chain()
                 );
             }

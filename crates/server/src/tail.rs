@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use touchmark_authority::AuthorityError;
 use touchmark_identity::event::Event;
 use touchmark_monitor::adapters;
 
@@ -141,7 +142,7 @@ impl Reader {
         let mut left = events.len();
         for event in &events {
             left -= 1;
-            let device = device_of(app, event);
+            let device = device_of(app, event)?;
             let place = (left == 0).then_some((key.as_str(), text.as_str()));
             let new = NewEvent { event, device: device.as_deref(), continuity: None, place };
             app.accept(&new)?;
@@ -156,10 +157,19 @@ impl Reader {
 }
 
 /// The device that an event of a terminator is about, for the dashboard's timeline; the monitor resolves it by itself.
-fn device_of(app: &App, event: &Event) -> Option<String> {
-    let serial = hex_bytes(event.identity.serial.as_ref()?.as_str())?;
-    let record = app.authority().registry().certificate(&serial).ok()??;
-    record.device.map(|device| device.to_string())
+/// The first use of a certificate is noted.
+fn device_of(app: &App, event: &Event) -> Result<Option<String>, ServerError> {
+    let serial = event.identity.serial.as_ref().and_then(|serial| hex_bytes(serial.as_str()));
+    let mut authority = app.authority();
+    let found = match (serial, event.identity.cert_sha256) {
+        (Some(serial), _) => authority.registry().certificate(&serial),
+        (None, Some(digest)) => authority.registry().certificate_by_sha256(&digest.to_string()),
+        (None, None) => return Ok(None),
+    };
+    drop(authority);
+    let Some(record) = found.map_err(AuthorityError::from)? else { return Ok(None) };
+    app.note_use(&record, event)?;
+    Ok(record.device.map(|device| device.to_string()))
 }
 
 fn hex_bytes(digits: &str) -> Option<Vec<u8>> {

@@ -14,6 +14,7 @@ use touchmark_identity::ids::{DeviceId, DeviceType};
 use touchmark_identity::key::{SpkiHash, sha256};
 use touchmark_identity::timestamp::Timestamp;
 
+use super::chain::{self, REFUSAL_PERIOD_US, RefusedRenewal};
 use super::journal::{GENESIS, JournalEntry, link};
 use super::{
     CertificateRecord, CertificateStatus, CrlRecord, Device, DeviceStatus, EnrolToken, Intent, KeyRecord,
@@ -21,7 +22,8 @@ use super::{
 };
 use crate::x509::sha1;
 
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
+/// What version 1 had. Version 2 added [`CHAIN`].
 const SCHEMA: &str = "
 CREATE TABLE device (
     id TEXT PRIMARY KEY, device_type TEXT NOT NULL, status TEXT NOT NULL, reason TEXT,
@@ -49,6 +51,19 @@ CREATE TABLE journal (
     number INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL,
     hash BLOB NOT NULL
 ) STRICT;
+";
+/// Certificates as chains. Those that were issued before are each the beginning of one: nobody wrote down which took
+/// whose place.
+const CHAIN: &str = "
+ALTER TABLE certificate ADD COLUMN predecessor BLOB REFERENCES certificate(serial);
+ALTER TABLE certificate ADD COLUMN renewal INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE certificate ADD COLUMN link BLOB;
+ALTER TABLE certificate ADD COLUMN first_used INTEGER;
+ALTER TABLE certificate ADD COLUMN refused INTEGER;
+UPDATE certificate SET link = unhex(cert_sha256) WHERE profile = 'device' AND der IS NOT NULL;
+CREATE UNIQUE INDEX certificate_by_predecessor ON certificate (predecessor)
+    WHERE predecessor IS NOT NULL AND der IS NOT NULL;
+CREATE INDEX certificate_by_sha256 ON certificate (cert_sha256) WHERE cert_sha256 IS NOT NULL;
 ";
 
 /// A registry in a SQLite file.
@@ -116,14 +131,19 @@ impl SqliteRegistry {
         let failed = refused("read its schema");
         let found: u32 =
             self.connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&failed)?;
-        match found {
-            0 => self.transaction("create the tables", |tx| {
-                tx.execute_batch(SCHEMA)?;
-                tx.pragma_update(None, "user_version", SCHEMA_VERSION)
-            }),
-            SCHEMA_VERSION => Ok(()),
-            found => Err(RegistryError::Schema { found, known: SCHEMA_VERSION }),
-        }
+        let steps: &[&str] = match found {
+            0 => &[SCHEMA, CHAIN],
+            1 => &[CHAIN],
+            SCHEMA_VERSION => return Ok(()),
+            found => return Err(RegistryError::Schema { found, known: SCHEMA_VERSION }),
+        };
+        // The steps and the version are one transaction: a crash leaves the file at one version or the other.
+        self.transaction("create the tables", |tx| {
+            for step in steps {
+                tx.execute_batch(step)?;
+            }
+            tx.pragma_update(None, "user_version", SCHEMA_VERSION)
+        })
     }
 
     fn transaction<T>(
@@ -232,11 +252,15 @@ fn certificate_row(row: &Row<'_>) -> rusqlite::Result<CertificateRecord> {
         der: row.get(9)?,
         cert_sha1: row.get(10)?,
         cert_sha256: row.get(11)?,
+        predecessor: row.get(12)?,
+        renewal: row.get(13)?,
+        link: row.get(14)?,
+        first_used: row.get::<_, Option<i64>>(15)?.map(moment),
     })
 }
 
 const CERTIFICATE_COLUMNS: &str = "serial, profile, device, spki_sha256, status, reason, revoked, issued, not_after, \
-                                   der, cert_sha1, cert_sha256";
+                                   der, cert_sha1, cert_sha256, predecessor, renewal, link, first_used";
 
 /// The condition on the first parameter: a device, or none at all. Two texts instead of one with OR, which would keep
 /// SQLite from using the index.
@@ -439,8 +463,8 @@ impl Registry for SqliteRegistry {
                 )?;
             }
             let written = tx.execute(
-                "INSERT INTO certificate (serial, profile, device, spki_sha256, status, intended, not_after, tbs) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+                "INSERT INTO certificate (serial, profile, device, spki_sha256, status, intended, not_after, tbs, \
+                 predecessor, renewal) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
                 params![
                     intent.serial,
                     intent.profile,
@@ -449,7 +473,9 @@ impl Registry for SqliteRegistry {
                     CertificateStatus::Intended.as_str(),
                     at.micros(),
                     intent.not_after_s,
-                    intent.tbs
+                    intent.tbs,
+                    intent.predecessor,
+                    intent.renewal
                 ],
             )?;
             if intent.spends_token {
@@ -459,6 +485,7 @@ impl Registry for SqliteRegistry {
                 "profile": intent.profile, "device": device, "spki_sha256": spki,
                 "tbs_sha256": hex::encode(sha256(&intent.tbs)),
                 "assurance": intent.key.as_ref().map(|k| &k.assurance),
+                "predecessor": intent.predecessor.as_ref().map(hex::encode), "renewal": intent.renewal,
             });
             write_journal(tx, at, "certificate.intended", &serial, &body)?;
             Ok(written)
@@ -470,9 +497,23 @@ impl Registry for SqliteRegistry {
         let name = hex::encode(serial);
         let (cert_sha1, cert_sha256) = (hex::encode(sha1(der)), hex::encode(sha256(der)));
         let changed = self.transaction("write a certificate", |tx| {
+            let link = tx
+                .query_row(
+                    "SELECT own.profile, own.predecessor IS NOT NULL, before.link FROM certificate AS own \
+                     LEFT JOIN certificate AS before ON before.serial = own.predecessor WHERE own.serial = ?1",
+                    [serial],
+                    |row| {
+                        let (profile, follows): (String, bool) = (row.get(0)?, row.get(1)?);
+                        // A predecessor without a link is no beginning: it is a damaged row, and the read fails.
+                        let before = if follows { Some(row.get::<_, [u8; 32]>(2)?) } else { None };
+                        Ok((profile == "device").then(|| chain::link(before.as_ref(), der)))
+                    },
+                )
+                .optional()?
+                .flatten();
             let changed = tx.execute(
-                "UPDATE certificate SET status = ?2, der = ?3, issued = ?4, cert_sha1 = ?5, cert_sha256 = ?6 \
-                 WHERE serial = ?1 AND status = ?7",
+                "UPDATE certificate SET status = ?2, der = ?3, issued = ?4, cert_sha1 = ?5, cert_sha256 = ?6, \
+                 link = ?8 WHERE serial = ?1 AND status = ?7",
                 params![
                     serial,
                     CertificateStatus::Good.as_str(),
@@ -480,7 +521,8 @@ impl Registry for SqliteRegistry {
                     at.micros(),
                     cert_sha1,
                     cert_sha256,
-                    CertificateStatus::Intended.as_str()
+                    CertificateStatus::Intended.as_str(),
+                    link
                 ],
             )?;
             if changed == 1 {
@@ -494,7 +536,8 @@ impl Registry for SqliteRegistry {
                         DeviceStatus::Registered.as_str()
                     ],
                 )?;
-                write_journal(tx, at, "certificate.issued", &name, &json!({ "cert_sha256": cert_sha256 }))?;
+                let body = json!({ "cert_sha256": cert_sha256, "link": link.map(hex::encode) });
+                write_journal(tx, at, "certificate.issued", &name, &body)?;
             }
             Ok(changed)
         })?;
@@ -603,6 +646,47 @@ impl Registry for SqliteRegistry {
             .query_row(&query, [serial], certificate_row)
             .optional()
             .map_err(refused("read a certificate"))
+    }
+
+    fn certificate_by_sha256(
+        &mut self,
+        cert_sha256: &str,
+    ) -> Result<Option<CertificateRecord>, RegistryError> {
+        let query = format!("SELECT {CERTIFICATE_COLUMNS} FROM certificate WHERE cert_sha256 = ?1");
+        self.connection
+            .query_row(&query, [cert_sha256], certificate_row)
+            .optional()
+            .map_err(refused("read a certificate"))
+    }
+
+    fn mark_used(&mut self, serial: &[u8], at: Timestamp) -> Result<(), RegistryError> {
+        self.transaction("mark a certificate as used", |tx| {
+            let marked = tx.execute(
+                "UPDATE certificate SET first_used = ?2 WHERE serial = ?1 AND first_used IS NULL",
+                params![serial, at.micros()],
+            )?;
+            if marked == 1 {
+                write_journal(tx, at, "certificate.first-used", &hex::encode(serial), &json!({}))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn refuse_renewal(&mut self, refused: &RefusedRenewal<'_>, at: Timestamp) -> Result<(), RegistryError> {
+        self.transaction("journal a refused renewal", |tx| {
+            let due = tx.execute(
+                "UPDATE certificate SET refused = ?2 WHERE serial = ?1 AND (refused IS NULL OR refused <= ?3)",
+                params![refused.serial, at.micros(), at.micros().saturating_sub(REFUSAL_PERIOD_US)],
+            )?;
+            if due == 1 {
+                let body = json!({
+                    "presented": hex::encode(refused.serial), "successor": hex::encode(refused.successor),
+                    "requested_spki_sha256": refused.requested,
+                });
+                write_journal(tx, at, "renewal.refused", refused.device.as_str(), &body)?;
+            }
+            Ok(())
+        })
     }
 
     fn certificates(
@@ -739,4 +823,38 @@ impl Registry for SqliteRegistry {
 
 fn unencodable(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_of_version_1_is_taken_over_and_each_certificate_begins_a_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let der = b"a certificate".to_vec();
+        let old = Connection::open(folder.path().join("registry.db")).unwrap();
+        old.execute_batch(SCHEMA).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        let spki = hex::encode([7; 32]);
+        old.execute("INSERT INTO device VALUES ('m', 't', 'enrolled', NULL, 0, 0, NULL, NULL, NULL)", [])
+            .unwrap();
+        for (serial, profile, device) in [([1u8; 20], "device", Some("m")), ([2; 20], "server", None)] {
+            old.execute(
+                "INSERT INTO certificate (serial, profile, device, spki_sha256, status, intended, issued, not_after, \
+                 tbs, der, cert_sha1, cert_sha256) VALUES (?1, ?2, ?3, ?4, 'good', 0, 0, 0, ?5, ?5, 'x', ?6)",
+                params![serial, profile, device, spki, der, hex::encode(sha256(&der))],
+            )
+            .unwrap();
+        }
+        drop(old);
+        for _ in 0..2 {
+            let mut registry = SqliteRegistry::open(folder.path()).unwrap();
+            let [kept] = registry.certificates("device", None).unwrap().try_into().unwrap();
+            assert_eq!(kept.link, Some(chain::link(None, &der)));
+            assert_eq!((kept.predecessor, kept.renewal, kept.first_used), (None, false, None));
+            let [server] = registry.certificates("server", None).unwrap().try_into().unwrap();
+            assert_eq!(server.link, None);
+        }
+    }
 }

@@ -262,7 +262,11 @@ fn row(device: &InventoryEntry) -> String {
         .keys
         .last()
         .map_or(("-".to_owned(), "-".to_owned()), |k| (k.assurance.summary(), k.grade.to_string()));
-    let certificates: Vec<&str> = device.certificates.iter().map(|c| c.status.as_str()).collect();
+    let certificates: Vec<String> = device
+        .certificates
+        .iter()
+        .map(|c| if c.successor.is_some() { format!("{} (renewed)", c.status) } else { c.status.clone() })
+        .collect();
     format!(
         "{:<24} {:<12} {:<12} {assurance:<24} {grade:<19} {}\n",
         device.device,

@@ -41,9 +41,27 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn renewal()(
+        presented: [u8; 32], issued: Option<[u8; 32]>, head: Option<[u8; 32]>,
+        outcome in prop_oneof![
+            Just(RenewalOutcome::Renewed), Just(RenewalOutcome::Repeated), Just(RenewalOutcome::Superseded),
+        ],
+    ) -> Renewal {
+        let (issued, head) = (issued.map(CertSha256), head.map(CertSha256));
+        Renewal { presented: CertSha256(presented), outcome, issued, head }
+    }
+}
+
 fn body() -> impl Strategy<Value = EventBody> {
-    let authentication =
-        (text(), option::of(peer()), option::of(text()), option::of(text()), any::<Option<u64>>());
+    let authentication = (
+        text(),
+        option::of(peer()),
+        option::of(text()),
+        option::of(text()),
+        any::<Option<u64>>(),
+        option::of(renewal()),
+    );
     let end = (text(), any::<[Option<u64>; 5]>(), option::of(text()));
     let beat = (
         option::of(text()),
@@ -55,13 +73,14 @@ fn body() -> impl Strategy<Value = EventBody> {
     let registry =
         (text(), proptest::collection::vec(identity(), 0..3), option::of(text()), any::<Option<u64>>());
     prop_oneof![
-        authentication.prop_map(|(session, peer, token, boot_id, counter)| {
+        authentication.prop_map(|(session, peer, token, boot_id, counter, renewal)| {
             EventBody::Authentication(Box::new(Authentication {
                 session,
                 peer,
                 token,
                 boot_id,
                 counter,
+                renewal,
                 ..Default::default()
             }))
         }),

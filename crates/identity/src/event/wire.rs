@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::names::WireIdentity;
 use super::{
     AntiRollbackFloor, AssuranceSummary, Authentication, Event, EventBody, EventError, Heartbeat, Home,
-    IdentityRef, MAX_ALIASES, MAX_LINE_BYTES, MAX_TEXT_BYTES, Peer, Registry, SCHEMA, SessionEnd, Tls,
+    IdentityRef, MAX_ALIASES, MAX_LINE_BYTES, MAX_TEXT_BYTES, Peer, Registry, Renewal, SCHEMA, SessionEnd,
+    Tls,
 };
 use crate::text::printable;
 use crate::timestamp::Timestamp;
@@ -31,7 +32,7 @@ record! {
     counter_quote: serde_json::Value, token: String, token_issued: String, device_time: String, bytes: u64,
     duration_ms: u64, bytes_in: u64, bytes_out: u64, messages_in: u64, messages_out: u64, reason: String,
     device: String, assurance: AssuranceSummary, home: Home, aliases: Vec<WireIdentity>,
-    anti_rollback_floor: AntiRollbackFloor, status: String,
+    anti_rollback_floor: AntiRollbackFloor, status: String, renewal: Renewal,
 }
 
 pub(super) fn read(line: &[u8]) -> Result<Event, EventError> {
@@ -89,6 +90,7 @@ fn authentication(wire: Wire) -> Result<EventBody, EventError> {
         boot_id: text("boot_id", wire.boot_id)?,
         counter: wire.counter,
         uptime_ms: wire.uptime_ms,
+        renewal: wire.renewal,
     })))
 }
 
@@ -226,6 +228,7 @@ pub(super) fn write(event: &Event) -> String {
             boot_id: body.boot_id,
             counter: body.counter,
             uptime_ms: body.uptime_ms,
+            renewal: body.renewal,
             ..common
         },
         EventBody::SessionEnd(body) => Wire {

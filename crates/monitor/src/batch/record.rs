@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use touchmark_identity::event::{
     Asn, Authentication, CertSha1, CertSha256, Event, EventBody, EventError, Heartbeat, IdentityRef,
-    MAX_TEXT_BYTES, Peer, SessionEnd, Tls,
+    MAX_TEXT_BYTES, Peer, Renewal, RenewalOutcome, SessionEnd, Tls,
 };
 use touchmark_identity::key::SpkiHash;
 use touchmark_identity::timestamp::Timestamp;
@@ -50,11 +50,12 @@ pub(super) mod bit {
     pub(in super::super) const MESSAGES_IN: u32 = 1 << 28;
     pub(in super::super) const MESSAGES_OUT: u32 = 1 << 29;
     pub(in super::super) const REASON: u32 = 1 << 30;
+    pub(in super::super) const RENEWAL: u32 = 1 << 31;
 
     /// The fields that every kind may have: those below `peer`.
     const COMMON: u32 = PEER - 1;
     const DEVICE: u32 = PEER | DEVICE_TYPE | FIRMWARE | TOKEN | TOKEN_ISSUED | COUNTER | UPTIME;
-    pub(super) const OF_AUTHENTICATION: u32 = COMMON | DEVICE | TLS | CLIENT_ID | BOOT_ID;
+    pub(super) const OF_AUTHENTICATION: u32 = COMMON | DEVICE | TLS | CLIENT_ID | BOOT_ID | RENEWAL;
     pub(super) const OF_HEARTBEAT: u32 =
         COMMON | DEVICE | BOOT_COUNT | SECURITY_VERSION | BYTES | DEVICE_TIME | QUOTE;
     pub(super) const OF_SESSION_END: u32 =
@@ -80,6 +81,15 @@ pub(super) mod tls_bit {
     pub(in super::super) const RESUMED_KNOWN: u8 = 1 << 3;
     pub(in super::super) const RESUMED: u8 = 1 << 4;
     pub(super) const ALL: u8 = (1 << 5) - 1;
+}
+
+/// The bits of a renewal.
+pub(super) mod renewal_bit {
+    pub(in super::super) const REPEATED: u8 = 1;
+    pub(in super::super) const SUPERSEDED: u8 = 1 << 1;
+    pub(in super::super) const ISSUED: u8 = 1 << 2;
+    pub(in super::super) const HEAD: u8 = 1 << 3;
+    pub(super) const ALL: u8 = (1 << 4) - 1;
 }
 
 /// What a record holds, borrowed from its batch. Moments are microseconds since 1970.
@@ -118,6 +128,7 @@ pub(crate) struct Record<'a> {
     pub(crate) messages_in: Option<u64>,
     pub(crate) messages_out: Option<u64>,
     pub(crate) reason: Option<Shared<'a>>,
+    pub(crate) renewal: Option<Renewal>,
     pub(crate) body: Body<'a>,
 }
 
@@ -259,6 +270,22 @@ impl<'a> TlsRecord<'a> {
     }
 }
 
+fn renewal(cut: &mut Cut<'_>) -> Option<Renewal> {
+    let bits = cut.byte().filter(|bits| bits & !renewal_bit::ALL == 0)?;
+    let has = |bit| bits & bit != 0;
+    let outcome = match (has(renewal_bit::REPEATED), has(renewal_bit::SUPERSEDED)) {
+        (false, false) => RenewalOutcome::Renewed,
+        (true, false) => RenewalOutcome::Repeated,
+        (false, true) => RenewalOutcome::Superseded,
+        (true, true) => return None,
+    };
+    let presented = CertSha256(cut.array()?);
+    let mut digest =
+        |bit| if has(bit) { cut.array().map(|digest| Some(CertSha256(digest))) } else { Some(None) };
+    let (issued, head) = (digest(renewal_bit::ISSUED)?, digest(renewal_bit::HEAD)?);
+    Some(Renewal { presented, outcome, issued, head })
+}
+
 fn owned(text: Option<Shared<'_>>) -> Option<String> {
     text.map(|shared| shared.text.to_owned())
 }
@@ -321,6 +348,7 @@ impl<'a> Record<'a> {
             messages_in: when(has(bit::MESSAGES_IN), "messages_in", || cut.varint())?,
             messages_out: when(has(bit::MESSAGES_OUT), "messages_out", || cut.varint())?,
             reason: when(has(bit::REASON), "reason", || shared(cut, texts))?,
+            renewal: when(has(bit::RENEWAL), "renewal", || renewal(cut))?,
             body,
         };
         let named = present
@@ -373,6 +401,7 @@ impl<'a> Record<'a> {
                 boot_id: text(self.boot_id),
                 counter: self.counter,
                 uptime_ms: self.uptime_ms,
+                renewal: self.renewal,
             })),
             Body::SessionEnd => EventBody::SessionEnd(SessionEnd {
                 session: self.session.unwrap_or_default().to_owned(),

@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use touchmark_identity::event::{Event, EventBody, IdentityRef, MAX_LINE_BYTES, MAX_TEXT_BYTES, Peer, Tls};
+use touchmark_identity::event::{
+    Event, EventBody, IdentityRef, MAX_LINE_BYTES, MAX_TEXT_BYTES, Peer, Renewal, RenewalOutcome, Tls,
+};
 use touchmark_identity::timestamp::Timestamp;
 
-use super::record::{AUTHENTICATION, HEARTBEAT, REGISTRY, SESSION_END, bit, degrees, peer_bit, tls_bit};
+use super::record::{
+    AUTHENTICATION, HEARTBEAT, REGISTRY, SESSION_END, bit, degrees, peer_bit, renewal_bit, tls_bit,
+};
 use super::{BatchError, HEADER_BYTES, MAGIC, MAX_BATCH_BYTES, MAX_RECORD_BYTES};
 
 /// Writes a batch event by event. Equal events in equal order give equal bytes.
@@ -160,6 +164,7 @@ impl Record<'_> {
                 self.text(bit::BOOT_ID, "boot_id", body.boot_id.as_deref())?;
                 self.number(bit::COUNTER, body.counter);
                 self.number(bit::UPTIME, body.uptime_ms);
+                self.renewal(body.renewal.as_ref());
                 AUTHENTICATION
             }
             EventBody::Heartbeat(body) => {
@@ -276,6 +281,21 @@ impl Record<'_> {
             varint(&mut self.fields, u64::from(place));
         }
         Ok(())
+    }
+
+    fn renewal(&mut self, renewal: Option<&Renewal>) {
+        let Some(renewal) = renewal else { return };
+        self.present |= bit::RENEWAL;
+        let mut bits = match renewal.outcome {
+            RenewalOutcome::Renewed => 0,
+            RenewalOutcome::Repeated => renewal_bit::REPEATED,
+            RenewalOutcome::Superseded => renewal_bit::SUPERSEDED,
+        };
+        let digests = [(renewal_bit::ISSUED, renewal.issued), (renewal_bit::HEAD, renewal.head)];
+        bits |= digests.iter().filter(|(_, digest)| digest.is_some()).fold(0, |bits, (bit, _)| bits | bit);
+        self.fields.push(bits);
+        self.fields.extend(renewal.presented.0);
+        digests.iter().filter_map(|(_, digest)| *digest).for_each(|digest| self.fields.extend(digest.0));
     }
 
     fn fixed<const N: usize>(&mut self, bit: u32, value: Option<[u8; N]>) {

@@ -4,8 +4,8 @@ use touchmark_identity::event::{NameKind, Peer, RawDigest};
 use touchmark_identity::key::sha256;
 
 use super::{
-    Digests, Kind, Name, Names, Observation, Place, Said, TextCache, TextHash, both, folded, short_digest,
-    uptime,
+    Digests, Kind, Name, Names, Observation, Place, Renewed, Said, TextCache, TextHash, both, folded,
+    short_digest, uptime,
 };
 use crate::batch::{Body, PeerRecord, Raw, Record, Shared, TlsRecord};
 use crate::network::Network;
@@ -46,6 +46,7 @@ impl Observation {
             seen.network = Some(Network::of(&Peer { asn, ..Peer::at(ip) }));
             seen.place = Place::of(lat, lon);
         }
+        seen.renewal = record.renewal.as_ref().map(Renewed::of);
         if let Some(TlsRecord { ja4, .. }) = record.tls {
             seen.ja4 = keep(texts, ja4);
         }

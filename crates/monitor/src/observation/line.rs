@@ -194,8 +194,14 @@ impl<'a> Fields<'a> {
                 self.quote = scan.quote()?;
                 return Some(());
             }
-            // Members of registry lines, which are rare.
-            b"device" | b"assurance" | b"home" | b"aliases" | b"anti_rollback_floor" | b"status" => {
+            // Members of registry lines and renewals, which are rare.
+            b"renewal"
+            | b"device"
+            | b"assurance"
+            | b"home"
+            | b"aliases"
+            | b"anti_rollback_floor"
+            | b"status" => {
                 return None;
             }
             _ => return scan.skip(),

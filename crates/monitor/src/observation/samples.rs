@@ -4,7 +4,7 @@ use proptest::option;
 use proptest::prelude::*;
 use touchmark_identity::event::{
     Asn, Authentication, CertSha1, CertSha256, Event, EventBody, Heartbeat, IdentityRef, Peer, Registry,
-    SessionEnd, Tls,
+    Renewal, RenewalOutcome, SessionEnd, Tls,
 };
 use touchmark_identity::key::SpkiHash;
 use touchmark_identity::timestamp::Timestamp;
@@ -68,16 +68,29 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn renewal()(
+        presented: [u8; 32], issued: Option<[u8; 32]>, head: Option<[u8; 32]>,
+        outcome in prop_oneof![
+            Just(RenewalOutcome::Renewed), Just(RenewalOutcome::Repeated), Just(RenewalOutcome::Superseded),
+        ],
+    ) -> Renewal {
+        let (issued, head) = (issued.map(CertSha256), head.map(CertSha256));
+        Renewal { presented: CertSha256(presented), outcome, issued, head }
+    }
+}
+
+prop_compose! {
     fn authentication()(
         session in text(), peer in option::of(peer()),
         tls in option::of((some_text(), any::<Option<bool>>(), some_text(), some_text())),
         [device_type, firmware, client_id, token, token_issued, boot_id] in
             [some_text(), some_text(), some_text(), some_text(), some_text(), some_text()],
-        counter in number(), uptime_ms in number(),
+        counter in number(), uptime_ms in number(), renewal in option::of(renewal()),
     ) -> Authentication {
         let tls = tls.map(|(version, resumed, ja4, sni)| Tls { version, resumed, ja4, sni });
         Authentication {
             session, peer, tls, device_type, firmware, client_id, token, token_issued, boot_id, counter, uptime_ms,
+            renewal,
         }
     }
 }

@@ -207,7 +207,7 @@ fn timeline_entry(entry: &TimelineEntry) -> Markup {
     let tone = match entry.kind {
         TimelineKind::Enrolled | TimelineKind::Released => "fine",
         TimelineKind::Authenticated | TimelineKind::Heartbeat => "quiet",
-        TimelineKind::Regraded | TimelineKind::Quarantined => "warn",
+        TimelineKind::Refused | TimelineKind::Regraded | TimelineKind::Quarantined => "warn",
         TimelineKind::Finding | TimelineKind::Revoked => "danger",
     };
     html! {

@@ -531,6 +531,8 @@ pub enum TimelineKind {
     Enrolled,
     /// A connection proved possession of the key.
     Authenticated,
+    /// The device asked for something and was refused.
+    Refused,
     /// The device reported about itself.
     Heartbeat,
     /// The grade changed.

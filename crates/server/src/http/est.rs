@@ -114,11 +114,9 @@ async fn simple_reenrol(
         checked.await.inspect_err(|e: &ServerError| app.metrics.refused(e.code()))?;
     let enrolled = app
         .blocking(move |app| {
-            let presented = HeldCertificate::from_der(&presented.0)?;
+            let certificate = HeldCertificate::from_der(&presented.der)?;
             let request = ProvenRequest::from_any(&bytes)?;
-            let enrolled = app.authority().simple_reenrol(&presented, &request, app.now())?;
-            app.after_issue(&enrolled.key.device);
-            Ok(enrolled)
+            app.renew(&certificate, &request, presented.from)
         })
         .await?;
     issued(&enrolled, wrapping)

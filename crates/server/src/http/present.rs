@@ -10,7 +10,7 @@ use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::{CertificateRecord, CertificateStatus, Device, DeviceStatus, KeyRecord};
 use touchmark_authority::x509::HeldCertificate;
 use touchmark_identity::assurance::{Basis, Grade, HostBinding, KeyAssurance, Provenance, Storage};
-use touchmark_identity::event::{Event, EventBody, RawDigest};
+use touchmark_identity::event::{Event, EventBody, RawDigest, RenewalOutcome};
 use touchmark_identity::finding::{Certainty, EventRef, Finding};
 use touchmark_identity::ids::DeviceId;
 use touchmark_identity::timestamp::Timestamp;
@@ -472,7 +472,13 @@ fn timeline(
             }
             EventBody::Authentication(a) => {
                 let from = a.peer.as_ref().map(|p| format!("From {}.", p.ip)).unwrap_or_default();
-                (view::TimelineKind::Authenticated, "Authenticated", from)
+                let kind = match a.renewal.map(|renewal| renewal.outcome) {
+                    None => view::TimelineKind::Authenticated,
+                    Some(RenewalOutcome::Superseded) => view::TimelineKind::Refused,
+                    // The certificate itself stands there.
+                    Some(RenewalOutcome::Renewed | RenewalOutcome::Repeated) => continue,
+                };
+                (kind, history::login_title(a), from)
             }
             EventBody::SessionEnd(_) | EventBody::Registry(_) => continue,
         };
@@ -485,7 +491,8 @@ fn timeline(
             .iter_mut()
             .rev()
             .take_while(|e| {
-                matches!(e.kind, view::TimelineKind::Heartbeat | view::TimelineKind::Authenticated)
+                use view::TimelineKind::{Authenticated, Heartbeat, Refused};
+                matches!(e.kind, Heartbeat | Authenticated | Refused)
             })
             .find(|e| e.kind == entry.kind && entry.kind != view::TimelineKind::Finding);
         match same {

@@ -1,5 +1,6 @@
 //! Accept loops: TCP, TLS and Unix sockets, each connection in a task of its own, bounded in number and time.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,10 +28,15 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// A connection lives at most this long.
 const MAX_LIFE: Duration = Duration::from_secs(3_600);
 
-/// The certificate that the client authenticated with, DER, as a request extension. It chains to the root; whether it
-/// is still good is not known here.
+/// The certificate that the client authenticated with, as a request extension. It chains to the root; whether it is
+/// still good is not known here.
 #[derive(Debug, Clone)]
-pub struct ClientCertificate(pub Vec<u8>);
+pub struct ClientCertificate {
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+    /// Where the client is.
+    pub from: Option<SocketAddr>,
+}
 
 /// Turns true when the server is to stop.
 pub type Stop = watch::Receiver<bool>;
@@ -78,11 +84,12 @@ pub async fn tls(
     accept(listener, stop, |stream, stop| {
         let (acceptor, router, app) = (acceptor.clone(), router.clone(), Arc::clone(&app));
         async move {
+            let from = stream.peer_addr().ok();
             match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     let certificates = stream.get_ref().1.peer_certificates();
                     let leaf = certificates.and_then(<[CertificateDer<'_>]>::first);
-                    let leaf = leaf.map(|der| ClientCertificate(der.as_ref().to_vec()));
+                    let leaf = leaf.map(|der| ClientCertificate { der: der.as_ref().to_vec(), from });
                     connection(stream, router, leaf, stop).await;
                 }
                 Ok(Err(error)) => {

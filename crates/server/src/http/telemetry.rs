@@ -241,7 +241,8 @@ fn identify(
         .map_err(AuthorityError::from)?
         .filter(|record| record.der.as_deref() == Some(presented.der.as_slice()))
         .ok_or_else(|| unknown("it is not in the registry"))?;
-    let device = record.device.ok_or_else(|| unknown("it is not a device's"))?;
+    let device = record.device.clone().ok_or_else(|| unknown("it is not a device's"))?;
+    authority.note_use(&record, app.now())?;
     let status = authority.known(&device)?.status;
     drop(authority);
     let refusal = (record.status != CertificateStatus::Good || status != DeviceStatus::Enrolled).then(|| {

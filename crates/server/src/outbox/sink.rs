@@ -1,4 +1,4 @@
-//! Where findings go: a webhook, a syslog receiver, a file.
+//! Where findings and errands go: a webhook, a syslog receiver, a file.
 //!
 //! Bounds: a webhook is sent one finding at a time, the others up to 100; connecting and delivering take 10 s together; of
 //! a webhook's answer the status alone is read.
@@ -35,15 +35,15 @@ const BATCH: u32 = 100;
 /// Roots of public authorities, as Debian and its kin keep them.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// One finding on its way.
+/// One finding or errand on its way.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Names it: who gets the same id twice has the same finding twice.
+    /// Names it: who gets the same id twice has the same thing twice.
     pub id: String,
-    /// The finding in the output's form, one line.
+    /// What is sent, in the output's form, one line.
     pub text: String,
-    /// The finding.
-    pub finding: Finding,
+    /// The finding; none for an errand.
+    pub finding: Option<Finding>,
 }
 
 /// A receiver of findings.
@@ -274,8 +274,10 @@ impl Syslog {
     }
 
     async fn send(&self, deliveries: &[Delivery], context: &Context) -> Result<(), DeliveryError> {
-        let messages =
-            deliveries.iter().map(|delivery| syslog::message(&delivery.finding, &delivery.text, context));
+        // Errands have no severity, and are not sent this way.
+        let messages = deliveries.iter().filter_map(|delivery| {
+            Some(syslog::message(delivery.finding.as_ref()?, &delivery.text, context))
+        });
         if self.datagrams { self.datagrams(messages).await } else { self.stream(messages).await }
     }
 

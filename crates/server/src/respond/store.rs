@@ -9,10 +9,12 @@ use serde::Deserialize;
 use touchmark_identity::challenge::NONCE_BYTES;
 use touchmark_identity::finding::{Finding, FindingId};
 use touchmark_identity::timestamp::Timestamp;
+use touchmark_monitor::outputs::errand::Errand;
 use touchmark_monitor::respond::{Act, Case, Measure, Request, Verdict};
 
 use crate::error::ServerError;
 use crate::events::EventLog;
+use crate::outbox;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS response_queue (finding TEXT PRIMARY KEY) STRICT;
@@ -367,7 +369,7 @@ impl EventLog {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// Writes down what became of an act; durable when it returns.
+    /// Writes down what became of an act, and puts into the outbox what it asks of people; durable when it returns.
     ///
     /// # Errors
     /// [`ServerError::EventLog`]; the act is carried out again then, which changes nothing.
@@ -379,14 +381,24 @@ impl EventLog {
         detail: &str,
         now: Timestamp,
     ) -> Result<(), ServerError> {
-        self.connection
-            .execute(
+        let failed = refused("write an act");
+        let tx =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let line: Option<String> = tx
+            .prepare_cached(
                 "UPDATE response_act SET outcome = ?3, detail = ?4, settled = ?5 \
-                 WHERE finding = ?1 AND number = ?2 AND outcome = 'owed'",
-                params![finding, number, outcome.as_str(), detail, now.micros()],
+                 WHERE finding = ?1 AND number = ?2 AND outcome = 'owed' RETURNING line",
             )
-            .map(|_| ())
-            .map_err(refused("write an act"))
+            .and_then(|mut update| {
+                let columns = params![finding, number, outcome.as_str(), detail, now.micros()];
+                update.query_row(columns, |row| row.get(0)).optional()
+            })
+            .map_err(&failed)?;
+        // What was settled before is not sent again.
+        if let Some(line) = line.filter(|line| outcome == Outcome::Done && Errand::from_line(line).is_ok()) {
+            outbox::enqueue_errand(&tx, &line).map_err(&failed)?;
+        }
+        tx.commit().map_err(&failed)
     }
 
     /// Writes the nonce that an instance is to answer. One that was drawn before stays.

@@ -10,6 +10,7 @@ use crate::dashboard::view::{
     EventPage, FindingFilter, FindingsPage, SourceRow, SourcesPage, StandingFilter,
 };
 use crate::error::ServerError;
+use crate::renewal;
 use crate::triage::Standing;
 
 /// Findings on one page of the list.
@@ -117,8 +118,8 @@ pub fn sources(app: &App) -> SourcesPage {
             delay_ms: input.pace.delay_ms(),
             heard: input.pace.last(),
             usual_ms: input.pace.usual_ms(),
-            // The registry speaks when something changes, and has no pace to keep.
-            silent: name != REGISTRY_SOURCE && input.pace.is_silent(now),
+            // The registry speaks when something changes, devices renew when they have to: neither has a pace to keep.
+            silent: ![REGISTRY_SOURCE, renewal::SOURCE].contains(&name.as_str()) && input.pace.is_silent(now),
             input: view,
         }
     };

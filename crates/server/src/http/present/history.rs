@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::journal::JournalEntry;
-use touchmark_identity::event::{Event, EventBody};
+use touchmark_identity::event::{Authentication, Event, EventBody, RenewalOutcome};
 use touchmark_identity::ids::DeviceId;
 use touchmark_identity::text::printable;
 use touchmark_identity::timestamp::Timestamp;
@@ -101,6 +101,7 @@ pub(super) fn act_title(kind: &str) -> String {
         "device.quarantined" => "Quarantined",
         "device.released" => "Released from quarantine",
         "device.revoked" => "Revoked",
+        "renewal.refused" => "Renewal refused",
         other => other,
     }
     .to_owned()
@@ -119,6 +120,16 @@ fn event_rows(events: &[(u64, Event)]) -> Vec<HistoryRow> {
         })
         .collect();
     events.iter().map(|(seq, event)| HistoryRow { seq: Some(*seq), ..event_row(event, &ends) }).collect()
+}
+
+/// What a connection was for.
+pub(super) fn login_title(login: &Authentication) -> &'static str {
+    match login.renewal.map(|renewal| renewal.outcome) {
+        None => "Authenticated",
+        Some(RenewalOutcome::Renewed) => "Renewed its certificate",
+        Some(RenewalOutcome::Repeated) => "Got its renewed certificate again",
+        Some(RenewalOutcome::Superseded) => "Renewal refused: the certificate had been renewed before",
+    }
 }
 
 fn event_row(event: &Event, ends: &BTreeMap<(&str, &str), Timestamp>) -> HistoryRow {
@@ -146,7 +157,7 @@ fn event_row(event: &Event, ends: &BTreeMap<(&str, &str), Timestamp>) -> History
             let until = ends.get(&(event.source.as_str(), login.session.as_str())).copied();
             HistoryRow {
                 until: until.filter(|until| *until >= event.time),
-                ..row(event.time, Lane::Session, "Authenticated", parts.join(", "))
+                ..row(event.time, Lane::Session, login_title(login), parts.join(", "))
             }
         }
         EventBody::SessionEnd(end) => {

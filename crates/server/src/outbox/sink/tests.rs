@@ -17,6 +17,7 @@ fn output(kind: OutputKind) -> Output {
         path: None,
         token_file: None,
         ca_file: None,
+        sends: None,
     }
 }
 
@@ -28,7 +29,7 @@ fn deliveries(numbers: std::ops::Range<u8>) -> Vec<Delivery> {
         .map(|number| {
             let finding = finding(number, 1);
             let text = touchmark_monitor::outputs::write(&finding, Form::Cef, &CONTEXT);
-            Delivery { id: touchmark_monitor::outputs::delivery_id(&finding), text, finding }
+            Delivery { id: touchmark_monitor::outputs::delivery_id(&finding), text, finding: Some(finding) }
         })
         .collect()
 }
