@@ -6,7 +6,8 @@
 //! command. **It is a TEST device**: its files can be copied, and its certificates stand under a TEST root whose
 //! private key is public, so that no verifier takes it for silicon unless told to.
 //!
-//! An [`Element`] is driven by calls ([`Element::transmit`]) or over TCP ([`tcp::serve`]).
+//! An [`Element`] is driven by calls ([`Element::transmit`]) over TCP ([`tcp::serve`]), as a card of
+//! `pcscd` ([`vpcd::serve`]), or as a part on an I²C bus ([`t1`]).
 //!
 //! Deliberately absent, so far: secure channels (SCP03), authenticated sessions, algorithms other than ECDSA on P-256
 //! with SHA-256. The interface follows NXP AN12413 for applet 3.x as NXP's host libraries show it.
@@ -33,10 +34,14 @@ mod card;
 mod certificate;
 mod error;
 mod fault;
+mod frames;
 mod iot;
 mod object;
+mod served;
 mod store;
+pub mod t1;
 pub mod tcp;
+pub mod vpcd;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -54,6 +59,7 @@ pub use card::Session;
 pub use certificate::TEST_ROOT_CERTIFICATE_PEM;
 pub use error::ElementError;
 pub use fault::Fault;
+pub use served::Served;
 
 use card::Card;
 use object::{Body, Object, State, public_point};
