@@ -22,7 +22,9 @@
 //!
 //! Deliberately absent, so far: secure channels (SCP03) and sessions with authentication.
 
+mod i2c;
 mod labels;
+mod pcsc;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -42,7 +44,9 @@ use crate::kind::Kind;
 use crate::store::{
     ActivateCredential, Attest, Attested, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
 };
+pub use i2c::I2cTransport;
 use labels::{Slot, Slots};
+pub use pcsc::PcscTransport;
 pub use transport::{TcpTransport, Transport};
 
 /// What the errors call the part.
@@ -101,6 +105,22 @@ impl ElementStore {
     /// As for [`ElementStore::new`].
     pub fn tcp(address: &str) -> Result<Self, StoreError> {
         Self::new(Box::new(TcpTransport::new(address)))
+    }
+
+    /// Drives the element in the PC/SC reader of this name.
+    ///
+    /// # Errors
+    /// As for [`ElementStore::new`].
+    pub fn pcsc(reader: &str) -> Result<Self, StoreError> {
+        Self::new(Box::new(PcscTransport::new(reader)))
+    }
+
+    /// Drives the element on the I²C bus behind a character device.
+    ///
+    /// # Errors
+    /// As for [`ElementStore::new`].
+    pub fn i2c(device: &std::path::Path) -> Result<Self, StoreError> {
+        Self::new(Box::new(I2cTransport::device(device)))
     }
 
     fn select(&mut self) -> Result<[u8; 7], StoreError> {

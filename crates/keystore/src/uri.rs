@@ -1,5 +1,5 @@
 //! Addresses of key stores: `software:FILE`, `software:IMAGE#FILE`, `tpm:DEVICE or HOST:PORT`,
-//! `element:tcp:HOST:PORT`, `pkcs11:…` (RFC 7512).
+//! `element:tcp:HOST:PORT`, `element:pcsc:READER`, `element:i2c:DEVICE`, `pkcs11:…` (RFC 7512).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,16 @@ pub enum StoreUri {
     ElementTcp {
         /// `HOST:PORT`.
         address: String,
+    },
+    /// A secure element in a PC/SC reader.
+    ElementPcsc {
+        /// The reader's name; percent-encoded in the address.
+        reader: String,
+    },
+    /// A secure element on an I²C bus.
+    ElementI2c {
+        /// The bus's character device.
+        device: PathBuf,
     },
     /// A token behind a PKCS#11 module.
     Pkcs11 {
@@ -78,7 +88,15 @@ impl FromStr for StoreUri {
                 Some(("tcp", address)) if address.contains(':') => {
                     Ok(Self::ElementTcp { address: address.to_owned() })
                 }
-                _ => Err(bad("an element is written element:tcp:HOST:PORT")),
+                Some(("pcsc", reader)) if !reader.is_empty() => percent_decode(reader)
+                    .map(|reader| Self::ElementPcsc { reader })
+                    .ok_or_else(|| bad("the reader's name is not percent-encoded text")),
+                Some(("i2c", device)) if device.starts_with('/') => {
+                    Ok(Self::ElementI2c { device: device.into() })
+                }
+                _ => Err(bad(
+                    "an element is written element:tcp:HOST:PORT, element:pcsc:READER or element:i2c:/dev/i2c-N",
+                )),
             },
             "pkcs11" => parse_pkcs11(rest).map_err(|detail| bad(&detail)),
             _ => Err(bad("it starts with software:, tpm:, element: or pkcs11:")),
@@ -149,6 +167,18 @@ impl fmt::Display for StoreUri {
             }
             Self::Tpm { address } => write!(f, "tpm:{address}"),
             Self::ElementTcp { address } => write!(f, "element:tcp:{address}"),
+            Self::ElementPcsc { reader } => {
+                // What an address cannot hold, and what would be decoded.
+                f.write_str("element:pcsc:")?;
+                for byte in reader.bytes() {
+                    match byte {
+                        b'!'..=b'~' if byte != b'%' => write!(f, "{}", char::from(byte))?,
+                        _ => write!(f, "%{byte:02X}")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::ElementI2c { device } => write!(f, "element:i2c:{}", device.display()),
             Self::Pkcs11 { module, token, .. } => {
                 write!(f, "pkcs11:token={token}?module-path={}", module.display())
             }
@@ -177,6 +207,8 @@ impl StoreUri {
             }
             Self::Tpm { address } => Ok(Box::new(TpmStore::open(address)?)),
             Self::ElementTcp { address } => Ok(Box::new(ElementStore::tcp(address)?)),
+            Self::ElementPcsc { reader } => Ok(Box::new(ElementStore::pcsc(reader)?)),
+            Self::ElementI2c { device } => Ok(Box::new(ElementStore::i2c(device)?)),
             Self::Pkcs11 { module, token, pin_source } => {
                 let pin = match (secret, pin_source) {
                     (Secret::Bytes(pin), _) => pin,
@@ -227,6 +259,8 @@ mod tests {
             "tpm:/dev/tpmrm0",
             "tpm:127.0.0.1:2321",
             "element:tcp:127.0.0.1:4000",
+            "element:pcsc:Virtual%20PCD%2000%2000",
+            "element:i2c:/dev/i2c-1",
         ] {
             assert_eq!(text.parse::<StoreUri>().unwrap().to_string(), text);
         }
@@ -237,6 +271,8 @@ mod tests {
         for (text, says) in [
             ("flash.img", "it starts with software:"),
             ("element:usb:3", "element:tcp:HOST:PORT"),
+            ("element:i2c:1", "element:i2c:/dev/i2c-N"),
+            ("element:pcsc:%zz", "not percent-encoded"),
             ("pkcs11:token=x?pin-value=1234", "use pin-source"),
             ("pkcs11:token=x", "module-path is missing"),
             ("pkcs11:tokn=x?module-path=/m", "tokn is not an attribute"),
