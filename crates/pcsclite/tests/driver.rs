@@ -9,7 +9,7 @@ use std::thread;
 
 use touchmark_element::{ATR, Element, Served, vpcd};
 use touchmark_keystore::conformance;
-use touchmark_keystore::uri::{Secret, StoreUri};
+use touchmark_keystore::uri::{ElementLink, Secret, StoreUri};
 use touchmark_testkit::pcsc::{LibraryFolder, in_a_system_of_its_own};
 use touchmark_testkit::process::{run, wait_for};
 
@@ -96,6 +96,6 @@ fn through_the_daemon() {
     let answers = opensc(&["-c", "default", "-s", select, "-s", "8004002000"]).must_end_with(0).text();
     assert_eq!(answers.matches("Received (SW1=0x90, SW2=0x00)").count(), 2, "{answers}");
 
-    let store = StoreUri::ElementPcsc { reader: READER.to_owned() };
+    let store = StoreUri::Element { link: ElementLink::Pcsc(READER.to_owned()), scp03: None };
     conformance::run(&mut || store.open(Secret::None).unwrap());
 }
