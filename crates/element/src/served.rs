@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::Element;
 use crate::card::Session;
@@ -43,19 +44,27 @@ impl Served {
     pub(crate) fn answer(&self, own: &mut Session, apdu: &[u8]) -> Option<Vec<u8>> {
         // A poisoned lock means that the element failed in the middle of a command: it has no power any more.
         let response = match &self.reader {
-            Some(reader) => match (reader.lock(), self.element.lock()) {
-                (Ok(mut session), Ok(mut element)) => element.transmit_in(&mut session, apdu),
-                _ => Vec::new(),
+            Some(reader) => match reader.lock() {
+                Ok(mut session) => self.carry_out(&mut session, apdu),
+                Err(_) => Vec::new(),
             },
-            None => {
-                self.element.lock().map_or_else(|_| Vec::new(), |mut element| element.transmit_in(own, apdu))
-            }
+            None => self.carry_out(own, apdu),
         };
         if response.is_empty() {
             self.give_up();
             return None;
         }
         Some(response)
+    }
+
+    fn carry_out(&self, session: &mut Session, apdu: &[u8]) -> Vec<u8> {
+        let Ok(mut element) = self.element.lock() else { return Vec::new() };
+        let answer = element.answer(session, apdu);
+        if !answer.delay.is_zero() {
+            // The card does one thing at a time: whoever else talks to it waits too.
+            thread::sleep(answer.delay);
+        }
+        answer.bytes
     }
 
     /// A reset by the reader: what was selected is not any more.
