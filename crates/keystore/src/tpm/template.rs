@@ -53,6 +53,20 @@ pub(super) fn storage_primary() -> PublicArea {
     }
 }
 
+/// Sealed bytes. With a policy they are given back in a session that fulfils it and no other; guessing of a value is
+/// locked by the TPM, where there is one.
+pub(super) fn sealed(auth_policy: Vec<u8>, without_value: bool) -> PublicArea {
+    let mut attributes = ObjectAttributes::FIXED_TPM | ObjectAttributes::FIXED_PARENT;
+    if auth_policy.is_empty() {
+        attributes = attributes | ObjectAttributes::USER_WITH_AUTH;
+    }
+    if without_value {
+        attributes = attributes | ObjectAttributes::NO_DA;
+    }
+    let key = KeyParameters::Sealed { unique: Vec::new() };
+    PublicArea { name_alg: AlgorithmId::SHA256, attributes, auth_policy, key }
+}
+
 fn p256_signing(attributes: ObjectAttributes, auth_policy: Vec<u8>) -> PublicArea {
     PublicArea {
         name_alg: AlgorithmId::SHA256,

@@ -1,5 +1,8 @@
 //! Against swtpm, with tpm2-tools as a second opinion.
 
+mod bus;
+mod measured;
+
 use touchmark_identity::evidence::{Evidence, Nonce};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::sha256;
@@ -8,6 +11,7 @@ use touchmark_testkit::swtpm::{EkKind, Swtpm, tpm2_tool};
 
 use super::names::Place;
 use super::template::EkTemplate;
+use super::session::PinnedSaltKey;
 use super::{TpmStore, connection::Connection, transport::Address};
 use crate::kind::Kind;
 use crate::{KeyStore, StoreError};
@@ -18,6 +22,10 @@ fn key(name: &str) -> KeyName {
 
 fn counter(name: &str) -> CounterName {
     CounterName::new(name).unwrap()
+}
+
+fn connection(swtpm: &Swtpm) -> Connection {
+    Connection::open(&Address::parse(&swtpm.address).unwrap(), &PinnedSaltKey::default()).unwrap()
 }
 
 #[test]
@@ -87,8 +95,7 @@ fn keys_are_made_once_sign_and_are_deleted() {
     let place = Place::of(Kind::Key, "device");
     let handle = format!("{:#x}", place.handle.0);
     if let Some(output) = tpm2_tool(&swtpm, "tpm2_readpublic", &["-c", &handle]) {
-        let area = Connection::open(&Address::parse(&swtpm.address).unwrap())
-            .unwrap()
+        let area = connection(&swtpm)
             .read_public(place.handle)
             .unwrap()
             .unwrap();
@@ -188,7 +195,7 @@ fn the_ek_is_found_and_agrees_with_the_tools() {
             assert_eq!(certificate, identity.ek_certificate);
         }
         // The maker's template gives the maker's key, so the EK is found where nobody made it persistent.
-        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        let mut tpm = connection(&swtpm);
         let (_, made) = tpm.create_primary(Handle::ENDORSEMENT, &template.public_area()).unwrap();
         assert_eq!(made, PublicArea::from_bytes(&identity.ek_public).unwrap(), "{kind:?}");
     }
@@ -239,19 +246,19 @@ fn nothing_stays_loaded_even_after_errors_and_leftovers_are_swept() {
         assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     }
     let loaded = || {
-        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        let mut tpm = connection(&swtpm);
         [0x8000_0000u32, 0x0200_0000, 0x0300_0000].map(|first| tpm.handles_from(Handle(first)).unwrap().len())
     };
     assert_eq!(loaded(), [0, 0, 0]);
 
     // A process that died left all slots full.
     let leave = |_| {
-        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        let mut tpm = connection(&swtpm);
         tpm.create_primary(Handle::OWNER, &super::template::storage_primary()).unwrap();
         tpm.forget_loaded();
     };
     (0..3).for_each(leave);
-    assert_eq!(loaded(), [3, 0, 0]);
+    assert_eq!(loaded(), [3, 3, 0]);
     assert!(store.sign_digest(&key("device"), &[1; 32]).is_ok());
 }
 
