@@ -160,7 +160,8 @@ fn quote_by_the_tools(swtpm: &Swtpm, nonce: &Nonce, log: &[u8]) -> Option<Quote>
     let ak = ["-C", "ek.ctx", "-c", "ak.ctx", "-G", "ecc", "-g", "sha256", "-s", "ecdsa", "-u", "ak.pub"];
     tpm2_tool(swtpm, "tpm2_createak", &ak)?;
     flush()?;
-    let quote = ["-c", "ak.ctx", "-l", "sha256:0,7,10", "-q", &nonce, "-m", "q.msg", "-s", "q.sig", "-g", "sha256"];
+    let quote =
+        ["-c", "ak.ctx", "-l", "sha256:0,7,10", "-q", &nonce, "-m", "q.msg", "-s", "q.sig", "-g", "sha256"];
     tpm2_tool(swtpm, "tpm2_quote", &quote)?;
     flush()?;
     let text = String::from_utf8(tpm2_tool(swtpm, "tpm2_pcrread", &["sha256:0,7,10"])?).unwrap();
@@ -304,6 +305,7 @@ fn our_quote_counter_and_creation_are_appraised() {
     lie.creation_data[3] ^= 1;
     assert!(tpm::appraise_creation(&lie, &nonce, &ak).is_err());
     // One kind of statement does not stand in for another.
-    let swapped = CertifiedCreation { statement: quote.statement.clone(), signature: quote.signature, ..proof };
+    let swapped =
+        CertifiedCreation { statement: quote.statement.clone(), signature: quote.signature, ..proof };
     assert!(matches!(tpm::appraise_creation(&swapped, &nonce, &ak), Err(AppraisalError::WrongValue { .. })));
 }

@@ -14,11 +14,13 @@ use touchmark_identity::tpm::proof::{
     CertifiedCounter, CertifiedCreation, PcrBank, PcrValue, Quote, selected,
 };
 use touchmark_identity::tpm::{
-    self, AlgorithmId, Attest, Attested, ClockInfo, Handle, Name, PublicArea, Reader, TpmFormatError, TpmSignature,
+    self, AlgorithmId, Attest, Attested, ClockInfo, Handle, Name, PublicArea, Reader, TpmFormatError,
+    TpmSignature,
 };
 
 use super::{
-    ActivatedAk, KEY, check_ak, check_key, format_error, name_of, plain_firmware, public_area, verify_statement,
+    ActivatedAk, KEY, check_ak, check_key, format_error, name_of, plain_firmware, public_area,
+    verify_statement,
 };
 use crate::Appraised;
 use crate::error::AppraisalError;
@@ -142,14 +144,16 @@ pub fn appraise_quote(
     let computed = pcr_digest(hash, quote.pcrs.iter().map(|value| value.value.as_slice()))
         .map_err(|cause| format_error("the quote", &cause))?;
     if *quoted != computed {
-        return Err(wrong("the digest of the values beside the quote", hex::encode(quoted), hex::encode(computed)));
+        return Err(wrong(
+            "the digest of the values beside the quote",
+            hex::encode(quoted),
+            hex::encode(computed),
+        ));
     }
 
     let log = match quote.event_log.as_slice() {
         [] => None,
-        bytes => {
-            Some(EventLog::from_bytes(bytes).map_err(|cause| format_error("the event log", &cause))?)
-        }
+        bytes => Some(EventLog::from_bytes(bytes).map_err(|cause| format_error("the event log", &cause))?),
     };
     if let Some(log) = &log {
         check_log(log, &quote.pcrs)?;
@@ -178,16 +182,18 @@ fn check_log(log: &EventLog, values: &[PcrValue]) -> Result<(), AppraisalError> 
     let mut replayed = BTreeMap::new();
     for value in values {
         if !replayed.contains_key(&value.bank) {
-            let registers = log
-                .replay(value.bank.algorithm())
-                .map_err(|cause| format_error("the event log", &cause))?;
+            let registers =
+                log.replay(value.bank.algorithm()).map_err(|cause| format_error("the event log", &cause))?;
             replayed.insert(value.bank, registers);
         }
         let led_to = replayed.get(&value.bank).and_then(|registers| registers.get(&u32::from(value.pcr)));
         if led_to != Some(&value.value) {
             return Err(AppraisalError::RegisterMismatch {
                 register: format!("{}:{}", value.bank, value.pcr),
-                expected: format!("{}, to which the event log leads", hex::encode(led_to.unwrap_or(&Vec::new()))),
+                expected: format!(
+                    "{}, to which the event log leads",
+                    hex::encode(led_to.unwrap_or(&Vec::new()))
+                ),
                 found: hex::encode(&value.value),
             });
         }
@@ -226,7 +232,8 @@ fn check_policy(
         }
         None => {}
         Some(log) => {
-            let digests = log.events.iter().flat_map(|event| event.digests.iter().map(move |digest| (event, digest)));
+            let digests =
+                log.events.iter().flat_map(|event| event.digests.iter().map(move |digest| (event, digest)));
             for (event, (_, digest)) in digests {
                 if policy.forbidden.contains(digest) {
                     return Err(AppraisalError::RegisterMismatch {
@@ -334,7 +341,11 @@ pub fn appraise_creation(
     let computed = tpm::hash(key.name_alg, &proof.creation_data)
         .map_err(|cause| format_error("TPMS_CREATION_DATA", &cause))?;
     if computed != *creation_hash {
-        return Err(wrong("the hash of the creation data", hex::encode(creation_hash), hex::encode(computed)));
+        return Err(wrong(
+            "the hash of the creation data",
+            hex::encode(creation_hash),
+            hex::encode(computed),
+        ));
     }
     // What the TPM made with a private half from outside has no ticket of its creation; the attribute has to agree.
     if check_key(&key)? != touchmark_identity::assurance::Provenance::GeneratedOnChip {

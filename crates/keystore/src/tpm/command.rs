@@ -266,7 +266,8 @@ mod tests {
         let bytes = encode(STARTUP, &[], &[], &[0, 0]).unwrap();
         assert_eq!(hex::encode(bytes), "80010000000c000001440000");
         let bytes =
-            encode(NV_INCREMENT, &[Handle(0x0180_0001); 2], &[AuthorisationField::empty_password()], &[]).unwrap();
+            encode(NV_INCREMENT, &[Handle(0x0180_0001); 2], &[AuthorisationField::empty_password()], &[])
+                .unwrap();
         assert_eq!(
             hex::encode(bytes),
             "80020000001f000001340180000101800001000000094000000900000000\
@@ -278,7 +279,9 @@ mod tests {
 
     #[test]
     fn a_response_is_read_as_in_part_3() {
-        let success = |spec, text: &str| match decode(spec, spec.authorisations, &hex::decode(text).unwrap()).unwrap() {
+        let success = |spec, text: &str| match decode(spec, spec.authorisations, &hex::decode(text).unwrap())
+            .unwrap()
+        {
             Answer::Success(response) => response,
             Answer::Refused(code) => panic!("{code}"),
         };

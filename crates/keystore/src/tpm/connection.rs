@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use touchmark_identity::tpm::attest::{read_selection, write_selection};
 use touchmark_identity::tpm::{
-    AlgorithmId, Handle, Name, PcrSelection, PublicArea, Reader, ResponseCode, TpmFormatError, TpmSignature, Writer,
+    AlgorithmId, Handle, Name, PcrSelection, PublicArea, Reader, ResponseCode, TpmFormatError, TpmSignature,
+    Writer,
 };
 use zeroize::Zeroizing;
 
@@ -349,9 +350,8 @@ impl Connection {
     ) -> Result<Answer, StoreError> {
         let first = self.secured()?;
         let rest = spec.authorisations.saturating_sub(1);
-        let all: Vec<_> = std::iter::once(first)
-            .chain(std::iter::repeat_n(Authorisation::EmptyPassword, rest))
-            .collect();
+        let all: Vec<_> =
+            std::iter::once(first).chain(std::iter::repeat_n(Authorisation::EmptyPassword, rest)).collect();
         self.try_run(spec, handles, &all, parameters)
     }
 
@@ -503,7 +503,12 @@ impl Connection {
     }
 
     /// Loads an object under its parent.
-    pub(super) fn load(&mut self, parent: Handle, private: &[u8], public: &[u8]) -> Result<Handle, StoreError> {
+    pub(super) fn load(
+        &mut self,
+        parent: Handle,
+        private: &[u8],
+        public: &[u8],
+    ) -> Result<Handle, StoreError> {
         let spec = command::LOAD;
         let mut parameters = Writer::new(spec.name);
         parameters.sized(private).sized(public);
@@ -683,7 +688,10 @@ impl Connection {
                 if usize::try_from(count) != Ok(registers.len()) || registers.is_empty() {
                     return Err(TpmFormatError::Value {
                         what: "number of PCR values",
-                        expected: format!("{}, and one at least: does the TPM have this bank?", registers.len()),
+                        expected: format!(
+                            "{}, and one at least: does the TPM have this bank?",
+                            registers.len()
+                        ),
                         found: count.to_string(),
                     });
                 }
@@ -695,7 +703,10 @@ impl Connection {
             let before = left.len();
             left.retain(|register| given.iter().all(|(other, _)| other != register));
             if left.len() == before {
-                return Err(command::malformed(spec, &TpmFormatError::TooShort { what: spec.name, needed: 1, found: 0 }));
+                return Err(command::malformed(
+                    spec,
+                    &TpmFormatError::TooShort { what: spec.name, needed: 1, found: 0 },
+                ));
             }
             values.extend(given);
         }
@@ -910,17 +921,23 @@ fn wrong_hmac(spec: Spec, code: ResponseCode, authorisations: &[Authorisation<'_
         Authorisation::EmptyPassword => false,
         Authorisation::Session { auth_value, .. } => auth_value.is_empty(),
     };
-    if authorisations.is_empty() || authorisations.contains(&Authorisation::EmptyPassword) && authorisations.len() == 1
+    if authorisations.is_empty()
+        || authorisations.contains(&Authorisation::EmptyPassword) && authorisations.len() == 1
     {
         return command::refused(spec, code);
     }
-    if authorisations.iter().any(|authorisation| !empty(authorisation) && *authorisation != Authorisation::EmptyPassword) {
+    if authorisations
+        .iter()
+        .any(|authorisation| !empty(authorisation) && *authorisation != Authorisation::EmptyPassword)
+    {
         return StoreError::WrongSecret { store: "the sealed object".to_owned() };
     }
     StoreError::Tampered {
         part: PART,
         command: spec.name,
-        detail: format!("the TPM found a wrong HMAC over the command ({code}), or the passwords in it are not empty"),
+        detail: format!(
+            "the TPM found a wrong HMAC over the command ({code}), or the passwords in it are not empty"
+        ),
     }
 }
 

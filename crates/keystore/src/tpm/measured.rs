@@ -12,8 +12,8 @@ use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::tpm::policy::{Policy, approval, pcr_digest};
 use touchmark_identity::tpm::proof::{CertifiedCounter, CertifiedCreation, PcrList, PcrValue, Quote};
 use touchmark_identity::tpm::{
-    AlgorithmId, Attest, Attested, CurveId, Handle, KeyParameters, Name, ObjectAttributes,
-    PublicArea, ResponseCode, TpmFormatError, TpmSignature,
+    AlgorithmId, Attest, Attested, CurveId, Handle, KeyParameters, Name, ObjectAttributes, PublicArea,
+    ResponseCode, TpmFormatError, TpmSignature,
 };
 use zeroize::Zeroizing;
 
@@ -157,7 +157,10 @@ fn limited(what: &'static str, bytes: &[u8], limit: usize) -> Result<(), StoreEr
     if bytes.len() <= limit {
         return Ok(());
     }
-    Err(StoreError::Exhausted { what, detail: format!("{} bytes are over the limit of {limit}", bytes.len()) })
+    Err(StoreError::Exhausted {
+        what,
+        detail: format!("{} bytes are over the limit of {limit}", bytes.len()),
+    })
 }
 
 /// The values of PCRs as they are now. Nothing proves them.
@@ -184,7 +187,9 @@ impl TpmStore {
             tpm.nv_certify(ak, &public, nonce.bytes())?.ok_or_else(|| place.not_found())?;
         Ok(CertifiedCounter {
             ak_public: store::public_bytes(&ak_public)?,
-            nv_public: public.to_bytes().map_err(|cause| command::malformed(command::NV_READ_PUBLIC, &cause))?,
+            nv_public: public
+                .to_bytes()
+                .map_err(|cause| command::malformed(command::NV_READ_PUBLIC, &cause))?,
             statement,
             signature,
         })
@@ -235,11 +240,19 @@ impl Measured for TpmStore {
                 continue;
             };
             let hash = TpmSignature::from_bytes(&signature).map_err(malformed)?.hash();
-            let read = pcr_digest(hash, values.iter().map(|value| value.value.as_slice())).map_err(malformed)?;
+            let read =
+                pcr_digest(hash, values.iter().map(|value| value.value.as_slice())).map_err(malformed)?;
             if quoted == read && selection == [pcrs.selection()] {
                 let ak_public = store::public_bytes(&ak_public)?;
                 let schema = Quote::SCHEMA.to_owned();
-                return Ok(Quote { schema, ak_public, statement, signature, pcrs: values, event_log: Vec::new() });
+                return Ok(Quote {
+                    schema,
+                    ak_public,
+                    statement,
+                    signature,
+                    pcrs: values,
+                    event_log: Vec::new(),
+                });
             }
         }
         Err(StoreError::Malformed {
@@ -329,9 +342,7 @@ impl Measured for TpmStore {
                     ResponseCode::POLICY_FAIL | ResponseCode::PCR_CHANGED
                 ) =>
             {
-                StoreError::NotInState {
-                    detail: "the PCRs are not those that it was sealed to".to_owned(),
-                }
+                StoreError::NotInState { detail: "the PCRs are not those that it was sealed to".to_owned() }
             }
             other => other,
         })

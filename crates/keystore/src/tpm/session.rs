@@ -141,7 +141,10 @@ pub(super) struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("handle", &self.handle).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("handle", &self.handle)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 
@@ -174,7 +177,12 @@ impl Session {
 
     /// Takes a fresh nonce, and encrypts the first parameter where this session does that. Comes before the HMACs of all
     /// sessions, which cover what is sent.
-    pub(super) fn prepare(&mut self, spec: Spec, how: &Use<'_>, parameters: &mut [u8]) -> Result<(), StoreError> {
+    pub(super) fn prepare(
+        &mut self,
+        spec: Spec,
+        how: &Use<'_>,
+        parameters: &mut [u8],
+    ) -> Result<(), StoreError> {
         fill(&mut self.nonce_caller)?;
         if how.encrypts && spec.sized.in_command() {
             let (key, vector) = self.cipher(how.auth_value, &self.nonce_caller, &self.nonce_tpm)?;
@@ -227,7 +235,12 @@ impl Session {
     }
 
     /// Decrypts the first parameter of a response whose HMAC was right.
-    pub(super) fn reveal(&self, spec: Spec, how: &Use<'_>, response: &mut Response) -> Result<(), StoreError> {
+    pub(super) fn reveal(
+        &self,
+        spec: Spec,
+        how: &Use<'_>,
+        response: &mut Response,
+    ) -> Result<(), StoreError> {
         if !(how.encrypts && spec.sized.in_response()) {
             return Ok(());
         }
@@ -373,8 +386,7 @@ fn agree_on_salt(salt_key: &PublicArea) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>),
         .ok_or(crypto("generating a key"))?;
     let peer = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, &point);
     let salt = agreement::agree(&ephemeral, peer, crypto("agreeing with the salt key"), |shared| {
-        let input =
-            Zeroizing::new([&1u32.to_be_bytes()[..], shared, SECRET, &[0], ephemeral_x, x].concat());
+        let input = Zeroizing::new([&1u32.to_be_bytes()[..], shared, SECRET, &[0], ephemeral_x, x].concat());
         hash(salt_key.name_alg, &input).map(Zeroizing::new)
     })?;
     let mut encrypted = Writer::new("TPMS_ECC_POINT");

@@ -256,7 +256,8 @@ fn der_size(bytes: &[u8]) -> Option<usize> {
     (size <= bytes.len() && reader.remaining_len() >= header.length).then_some(size)
 }
 
-fn read_certificates(tpm: &mut Connection, index: Handle, buffer: u16) -> Result<Vec<u8>, StoreError> {
+/// All bytes of an index; none where it is not defined or was never written.
+fn read_index(tpm: &mut Connection, index: Handle, buffer: u16) -> Result<Vec<u8>, StoreError> {
     let Some(public) = tpm.nv_read_public(index)? else { return Ok(Vec::new()) };
     Ok(read_range(tpm, &public, 0, public.size, buffer)?.unwrap_or_default())
 }
@@ -268,7 +269,7 @@ fn find_ek(tpm: &mut Connection) -> Result<FoundEk, StoreError> {
     let mut without_key = None;
     for template in EkTemplate::ALL {
         let index = template.certificate_index();
-        let stored = read_certificates(tpm, index, buffer)?;
+        let stored = read_index(tpm, index, buffer)?;
         let Some(certificate) = split_certificates(&stored).into_iter().next() else { continue };
         let Ok(parsed) = Certificate::from_der(&certificate) else {
             without_key = Some(format!("the EK certificate at NV index {:#x} cannot be read", index.0));
@@ -286,15 +287,40 @@ fn find_ek(tpm: &mut Connection) -> Result<FoundEk, StoreError> {
                 return Ok(FoundEk { certificate, public, handle });
             }
         }
-        let (handle, public) = tpm.create_primary(Handle::ENDORSEMENT, &template.public_area())?;
-        if public.is_key_of(spki) {
-            return Ok(FoundEk { certificate, public, handle });
+        for area in ek_templates(tpm, template, buffer)? {
+            let (handle, public) = tpm.create_primary(Handle::ENDORSEMENT, &area)?;
+            if public.is_key_of(spki) {
+                return Ok(FoundEk { certificate, public, handle });
+            }
+            tpm.flush(handle)?;
         }
-        tpm.flush(handle)?;
         without_key = Some(format!("the TPM has no key for the EK certificate at NV index {:#x}", index.0));
     }
     let name = without_key.unwrap_or_else(|| "at any NV index of the TCG EK Credential Profile".to_owned());
     Err(StoreError::NotFound { what: "EK certificate", name })
+}
+
+/// The templates from which an EK may have been made: the maker's where he left one, or a nonce for it, and the default.
+fn ek_templates(
+    tpm: &mut Connection,
+    template: EkTemplate,
+    buffer: u16,
+) -> Result<Vec<PublicArea>, StoreError> {
+    let stored = read_index(tpm, template.template_index(), buffer)?;
+    let mut bases: Vec<PublicArea> = PublicArea::from_bytes(&stored).into_iter().collect();
+    bases.push(template.public_area());
+    let nonce = match template.nonce_index() {
+        Some(index) => read_index(tpm, index, buffer)?,
+        None => Vec::new(),
+    };
+    let mut areas = Vec::new();
+    for base in bases {
+        if !nonce.is_empty() {
+            areas.push(template::with_nonce(base.clone(), &nonce));
+        }
+        areas.push(base);
+    }
+    Ok(areas)
 }
 
 fn find_ek_chain(tpm: &mut Connection) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -304,7 +330,7 @@ fn find_ek_chain(tpm: &mut Connection) -> Result<Vec<Vec<u8>>, StoreError> {
         if index > template::EK_CHAIN_LAST {
             break;
         }
-        bytes.extend_from_slice(&read_certificates(tpm, index, buffer)?);
+        bytes.extend_from_slice(&read_index(tpm, index, buffer)?);
     }
     Ok(split_certificates(&bytes))
 }

@@ -185,8 +185,13 @@ mod tests {
         let (address, name) = Address::parse_pinned(&format!("127.0.0.1:2321?salt-key={digits}")).unwrap();
         assert_eq!(address, Address::Tcp("127.0.0.1:2321".into()));
         assert_eq!(name.unwrap().to_string(), digits);
-        assert_eq!(Address::parse_pinned("/dev/tpmrm0").unwrap(), (Address::Device("/dev/tpmrm0".into()), None));
-        for wrong in ["/dev/tpmrm0?", "/dev/tpmrm0?salt-key=", "/dev/tpmrm0?salt-key=000b", "/dev/tpmrm0?key=00"] {
+        assert_eq!(
+            Address::parse_pinned("/dev/tpmrm0").unwrap(),
+            (Address::Device("/dev/tpmrm0".into()), None)
+        );
+        for wrong in
+            ["/dev/tpmrm0?", "/dev/tpmrm0?salt-key=", "/dev/tpmrm0?salt-key=000b", "/dev/tpmrm0?key=00"]
+        {
             assert!(matches!(Address::parse_pinned(wrong), Err(StoreError::BadUri { .. })), "{wrong}");
         }
     }

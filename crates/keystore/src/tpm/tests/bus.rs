@@ -67,7 +67,9 @@ impl Bus {
             for stream in listener.incoming() {
                 let (mut host, mut chip) = (stream.unwrap(), TcpStream::connect(&tpm).unwrap());
                 host.set_nodelay(true).unwrap();
-                while carry(&seen, &mut host, &mut chip).is_some() && carry(&seen, &mut chip, &mut host).is_some() {}
+                while carry(&seen, &mut host, &mut chip).is_some()
+                    && carry(&seen, &mut chip, &mut host).is_some()
+                {}
             }
         });
         Self { address, watched }
@@ -196,7 +198,9 @@ fn no_flip_anywhere_gives_another_result() {
     let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
     let bus = Bus::between(&swtpm.address);
     let mut store = TpmStore::open(&bus.address).unwrap();
-    let sealed = store.seal(SECRET, &Terms { pcrs: Some("sha256:0,16".parse().unwrap()), ..Terms::default() }).unwrap();
+    let sealed = store
+        .seal(SECRET, &Terms { pcrs: Some("sha256:0,16".parse().unwrap()), ..Terms::default() })
+        .unwrap();
     bus.arm(None);
     store.unseal(&sealed, &[], None).unwrap();
     let (mut refused, messages) = (0, bus.messages());

@@ -56,7 +56,8 @@ fn the_tools_accept_a_quote_of_ours() {
     let nonce = Nonce::new(&[0x5a; 20]).unwrap();
     let quote = store.quote(&list, &nonce).unwrap();
     assert_eq!(quote.pcrs.len(), 12);
-    let tools = tpm2_tool(&swtpm, "tpm2_pcrread", &["-F", "serialized", "-o", "pcrs.bin", &list.to_string()]).unwrap();
+    let tools = tpm2_tool(&swtpm, "tpm2_pcrread", &["-F", "serialized", "-o", "pcrs.bin", &list.to_string()])
+        .unwrap();
     let tools = String::from_utf8(tools).unwrap().to_lowercase();
     for value in &quote.pcrs {
         assert!(tools.contains(&hex::encode(&value.value)), "{value:?} is not in {tools}");
@@ -124,8 +125,7 @@ fn a_secret_follows_the_state_of_the_platform() {
 /// Puts our parent where the tools find it.
 fn keep_parent(swtpm: &Swtpm) {
     let mut tpm = connection(swtpm);
-    let (parent, _) =
-        tpm.create_primary(Handle::OWNER, &super::super::template::storage_primary()).unwrap();
+    let (parent, _) = tpm.create_primary(Handle::OWNER, &super::super::template::storage_primary()).unwrap();
     tpm.evict_control(parent, PARENT).unwrap();
 }
 
@@ -152,7 +152,8 @@ fn the_tools_unseal_what_we_seal() {
     tool("tpm2_flushcontext", &["-t"]);
 
     let list = pcrs("sha256:0,16");
-    let sealed = store.seal(b"with registers", &Terms { pcrs: Some(list.clone()), ..Terms::default() }).unwrap();
+    let sealed =
+        store.seal(b"with registers", &Terms { pcrs: Some(list.clone()), ..Terms::default() }).unwrap();
     load(&sealed.public, &sealed.private);
     assert_eq!(tool("tpm2_unseal", &["-c", "sealed.ctx", "-p", "pcr:sha256:0,16"]), b"with registers");
     tool("tpm2_flushcontext", &["-t"]);
@@ -171,14 +172,31 @@ fn the_tools_unseal_what_we_seal() {
     write(&swtpm, "reference", b"disk");
     write(&swtpm, "approved", &[policy.digest(), b"disk"].concat());
     openssl(&swtpm, &["dgst", "-sha256", "-sign", "approver.key", "-out", "approved.sig", "approved"]);
-    tool("tpm2_loadexternal", &["-C", "o", "-G", "ecc", "-u", "approver.pem", "-c", "key.ctx", "-n", "key.name"]);
+    tool(
+        "tpm2_loadexternal",
+        &["-C", "o", "-G", "ecc", "-u", "approver.pem", "-c", "key.ctx", "-n", "key.name"],
+    );
     assert_eq!(read(&swtpm, "key.name"), approver_public(&approver).name().unwrap().0);
-    let verify = ["-c", "key.ctx", "-g", "sha256", "-m", "approved", "-s", "approved.sig", "-f", "ecdsa", "-t", "ticket"];
+    let verify = [
+        "-c",
+        "key.ctx",
+        "-g",
+        "sha256",
+        "-m",
+        "approved",
+        "-s",
+        "approved.sig",
+        "-f",
+        "ecdsa",
+        "-t",
+        "ticket",
+    ];
     tool("tpm2_verifysignature", &verify);
     tool("tpm2_flushcontext", &["-t"]);
     tool("tpm2_startauthsession", &["--policy-session", "-S", "session.ctx"]);
     tool("tpm2_policypcr", &["-S", "session.ctx", "-l", "sha256:0,16"]);
-    let authorize = ["-S", "session.ctx", "-i", "pcr.policy", "-q", "reference", "-n", "key.name", "-t", "ticket"];
+    let authorize =
+        ["-S", "session.ctx", "-i", "pcr.policy", "-q", "reference", "-n", "key.name", "-t", "ticket"];
     tool("tpm2_policyauthorize", &authorize);
     assert_eq!(tool("tpm2_unseal", &["-c", "sealed.ctx", "-p", "session:session.ctx"]), b"lasting");
     tool("tpm2_flushcontext", &["session.ctx"]);
@@ -224,7 +242,9 @@ fn a_certified_counter_is_the_one_that_the_tools_certify() {
     let proof = store.certify_counter(&boots, &nonce).unwrap();
     let statement = Attest::from_bytes(&proof.statement).unwrap();
     assert_eq!(statement.extra_data, [3; 16]);
-    let Attested::Nv { index_name, offset: 0, contents } = &statement.attested else { panic!("{statement:?}") };
+    let Attested::Nv { index_name, offset: 0, contents } = &statement.attested else {
+        panic!("{statement:?}")
+    };
     assert_eq!(*contents, value.to_be_bytes());
     let name = [&[0, 0x0b][..], &sha256(&proof.nv_public)].concat();
     assert_eq!(index_name.0, name);
