@@ -29,19 +29,25 @@ fn a_quote_is_appraised_and_a_secret_follows_an_approval() {
     }
     let keygen = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "approver.key"];
     let _silent = openssl::must(swtpm.folder(), &keygen);
-    let _silent = openssl::must(swtpm.folder(), &["ec", "-in", "approver.key", "-pubout", "-out", "approver.pem"]);
-    let seal = ["--pcrs", "sha256:16", "--approver", "approver.pem", "--reference", "6469736b", "--out", "sealed"];
+    let _silent =
+        openssl::must(swtpm.folder(), &["ec", "-in", "approver.key", "-pubout", "-out", "approver.pem"]);
+    let seal =
+        ["--pcrs", "sha256:16", "--approver", "approver.pem", "--reference", "6469736b", "--out", "sealed"];
     let _sealed = keystore(&swtpm, "seal", &seal, b"a secret").must_end_with(0);
     let refused = keystore(&swtpm, "unseal", &["--in", "sealed"], &[]).must_end_with(1);
     assert!(refused.stderr.contains("KS-0015"), "{}", refused.stderr);
 
     // What the approver signs comes with a quote.
     let approve = || {
-        let quote = ["--pcrs", "sha256:16", "--nonce", NONCE, "--to-approve", "state", "--reference", "6469736b"];
-        let quoted = keystore(&swtpm, "quote", &[&quote[..], &["--out", "quote"]].concat(), &[]).must_end_with(0);
+        let quote =
+            ["--pcrs", "sha256:16", "--nonce", NONCE, "--to-approve", "state", "--reference", "6469736b"];
+        let quoted =
+            keystore(&swtpm, "quote", &[&quote[..], &["--out", "quote"]].concat(), &[]).must_end_with(0);
         assert_eq!(quoted.text(), "");
-        let _silent =
-            openssl::must(swtpm.folder(), &["dgst", "-sha256", "-sign", "approver.key", "-out", "state.sig", "state"]);
+        let _silent = openssl::must(
+            swtpm.folder(),
+            &["dgst", "-sha256", "-sign", "approver.key", "-out", "state.sig", "state"],
+        );
     };
     let unseal = ["--in", "sealed", "--approval", "state.sig"];
     approve();

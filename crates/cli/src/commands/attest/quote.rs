@@ -7,8 +7,8 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use touchmark_attest::tpm::{self, BootPolicy};
 use touchmark_identity::evidence::Nonce;
-use touchmark_identity::tpm::proof::{PcrBank, PcrList, PcrValue, Quote};
 use touchmark_identity::tpm::ClockInfo;
+use touchmark_identity::tpm::proof::{PcrBank, PcrList, PcrValue, Quote};
 
 use crate::commands::keystore::document;
 use crate::failure::Usage;
@@ -65,10 +65,12 @@ struct Appraised {
 
 impl PolicyFile {
     fn policy(self) -> Result<BootPolicy, String> {
-        let digest = |text: &String| hex::decode(text).map_err(|_| format!("{text:?} is not a digest in hex"));
+        let digest =
+            |text: &String| hex::decode(text).map_err(|_| format!("{text:?} is not a digest in hex"));
         let mut registers: BTreeMap<(PcrBank, u8), Vec<Vec<u8>>> = BTreeMap::new();
         for (place, values) in &self.registers {
-            let list: PcrList = place.parse().map_err(|e: touchmark_identity::tpm::proof::PcrListError| e.to_string())?;
+            let list: PcrList =
+                place.parse().map_err(|e: touchmark_identity::tpm::proof::PcrListError| e.to_string())?;
             let [register] = list.registers() else {
                 return Err(format!("{place:?} names several PCRs; give each its values"));
             };
@@ -125,5 +127,6 @@ pub(crate) fn run(args: &QuoteArgs, printer: &Printer) -> anyhow::Result<()> {
         clock.clock_ms
     );
     let schema = "touchmark.boot/1";
-    printer.data(&Appraised { schema, pcrs: boot.registers, events: boot.events.len(), clock, firmware }, &text)
+    printer
+        .data(&Appraised { schema, pcrs: boot.registers, events: boot.events.len(), clock, firmware }, &text)
 }

@@ -98,12 +98,15 @@ struct Unsealed<'a> {
 }
 
 fn measured(store: &mut dyn KeyStore) -> Result<&mut dyn Measured, StoreError> {
-    store.measured().ok_or(StoreError::NoCapability { capability: "measure how the platform started, or seal" })
+    store
+        .measured()
+        .ok_or(StoreError::NoCapability { capability: "measure how the platform started, or seal" })
 }
 
 /// A JSON document of ours.
 pub(crate) fn document<T: DeserializeOwned>(path: &Path, what: &str) -> anyhow::Result<T> {
-    Ok(serde_json::from_slice(&read(path)?).map_err(|e| Usage(format!("{} is not {what}: {e}", path.display())))?)
+    Ok(serde_json::from_slice(&read(path)?)
+        .map_err(|e| Usage(format!("{} is not {what}: {e}", path.display())))?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -180,7 +183,13 @@ pub(crate) fn seal(args: &SealArgs, printer: &Printer) -> anyhow::Result<()> {
 pub(crate) fn unseal(args: &UnsealArgs, printer: &Printer) -> anyhow::Result<()> {
     let sealed: Sealed = document(&args.input, "a sealed secret")?;
     if sealed.schema != Sealed::SCHEMA {
-        return Err(Usage(format!("{} has the schema {:?}, not {}", args.input.display(), sealed.schema, Sealed::SCHEMA)).into());
+        return Err(Usage(format!(
+            "{} has the schema {:?}, not {}",
+            args.input.display(),
+            sealed.schema,
+            Sealed::SCHEMA
+        ))
+        .into());
     }
     let approval = args.approval.as_deref().map(read).transpose()?;
     let auth_value = auth_value(args.auth_value_fd)?;
