@@ -195,7 +195,7 @@ fn start(swtpm: &Swtpm) -> Option<EventLog> {
     };
     let events = vec![event(0, 8, b"firmware 1"), event(7, 1, b"secure boot on"), event(7, 4, &[0; 4])];
     for event in &events {
-        let digest = format!("{}:sha256={}", event.pcr, hex::encode(&event.digests[0].1));
+        let digest = format!("{}:sha256={}", event.pcr, hex::encode(sha256(&event.data)));
         tpm2_tool(swtpm, "tpm2_pcrextend", &[&digest])?;
     }
     Some(EventLog { banks: vec![AlgorithmId::SHA256], events })

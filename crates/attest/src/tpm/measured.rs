@@ -4,7 +4,7 @@
 //! Nothing here passes for want of an expectation: a quote is judged by a [`BootPolicy`], and a register that the policy
 //! names has to be quoted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use touchmark_identity::evidence::Nonce;
 use touchmark_identity::key::PublicKey;
@@ -179,23 +179,22 @@ fn shown(places: &[(PcrBank, u8)]) -> String {
 
 /// Each quoted register has to have the value that the log leads to; one of which the log does not tell, its first one.
 fn check_log(log: &EventLog, values: &[PcrValue]) -> Result<(), AppraisalError> {
-    let mut replayed = BTreeMap::new();
-    for value in values {
-        if !replayed.contains_key(&value.bank) {
-            let registers =
-                log.replay(value.bank.algorithm()).map_err(|cause| format_error("the event log", &cause))?;
-            replayed.insert(value.bank, registers);
-        }
-        let led_to = replayed.get(&value.bank).and_then(|registers| registers.get(&u32::from(value.pcr)));
-        if led_to != Some(&value.value) {
-            return Err(AppraisalError::RegisterMismatch {
-                register: format!("{}:{}", value.bank, value.pcr),
-                expected: format!(
-                    "{}, to which the event log leads",
-                    hex::encode(led_to.unwrap_or(&Vec::new()))
-                ),
-                found: hex::encode(&value.value),
-            });
+    let banks: BTreeSet<PcrBank> = values.iter().map(|value| value.bank).collect();
+    for bank in banks {
+        let registers =
+            log.replay(bank.algorithm()).map_err(|cause| format_error("the event log", &cause))?;
+        for value in values.iter().filter(|value| value.bank == bank) {
+            let led_to = registers.get(&u32::from(value.pcr));
+            if led_to != Some(&value.value) {
+                return Err(AppraisalError::RegisterMismatch {
+                    register: format!("{bank}:{}", value.pcr),
+                    expected: format!(
+                        "{}, to which the event log leads",
+                        hex::encode(led_to.unwrap_or(&Vec::new()))
+                    ),
+                    found: hex::encode(&value.value),
+                });
+            }
         }
     }
     Ok(())
