@@ -33,14 +33,6 @@ const MOST_FREE_BYTES: u16 = 0x7FFF;
 pub(crate) struct Iot;
 
 impl Applet for Iot {
-    fn aid(&self) -> &'static [u8] {
-        &se05x::AID
-    }
-
-    fn class(&self) -> u8 {
-        se05x::CLA
-    }
-
     fn select(&self, _card: &Card) -> Vec<u8> {
         VERSION.encode().to_vec()
     }

@@ -6,6 +6,9 @@
 //! command. **It is a TEST device**: its files can be copied, and its certificates stand under a TEST root whose
 //! private key is public, so that no verifier takes it for silicon unless told to.
 //!
+//! Below the applet is a card manager after GlobalPlatform Card Specification 2.3.1: security domains, a registry, life
+//! cycles.
+//!
 //! An [`Element`] is driven by calls ([`Element::transmit`]) or over TCP ([`tcp::serve`]).
 //!
 //! Deliberately absent, so far: secure channels (SCP03), authenticated sessions, algorithms other than ECDSA on P-256
@@ -32,8 +35,11 @@ mod card;
 mod certificate;
 mod error;
 mod fault;
+mod gp;
 mod iot;
+mod notes;
 mod object;
+mod runtime;
 mod store;
 pub mod tcp;
 
@@ -54,6 +60,7 @@ pub use error::ElementError;
 pub use fault::Fault;
 
 use card::Card;
+use gp::Gp;
 use object::{Body, Object, State, public_point};
 use store::StateDir;
 
@@ -91,8 +98,9 @@ impl Element {
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),
         ]);
         let state = State { chip_id, boots: 1, objects };
-        store.commit(&state)?;
-        Ok(Self { card: Card::new(state, store), session: Session::default() })
+        let gp = new_gp()?;
+        store.commit(&state, &gp)?;
+        Ok(Self { card: Card::new(state, gp, store), session: Session::default() })
     }
 
     /// Opens the element in `dir`, and counts the start.
@@ -101,10 +109,11 @@ impl Element {
     /// [`ElementError::Missing`] when there is none, [`ElementError::Locked`] when another process has it open,
     /// [`ElementError::Corrupt`] when its state cannot be understood: nothing is ever made anew.
     pub fn open(dir: &Path) -> Result<Self, ElementError> {
-        let (store, mut state) = StateDir::open(dir)?;
+        let (store, mut state, gp) = StateDir::open(dir)?;
+        let gp = gp.map_or_else(new_gp, Ok)?;
         state.boots = state.boots.saturating_add(1);
-        store.commit(&state)?;
-        Ok(Self { card: Card::new(state, store), session: Session::default() })
+        store.commit(&state, &gp)?;
+        Ok(Self { card: Card::new(state, gp, store), session: Session::default() })
     }
 
     /// Answers one APDU, in the element's own session. What the command changed is durable when this returns.
@@ -115,7 +124,8 @@ impl Element {
         self.card.transmit(&mut self.session, apdu)
     }
 
-    /// Answers one APDU in the given session: which applet is selected there, and what waits for GET RESPONSE.
+    /// Answers one APDU in the given session: its logical channels, what is selected there, and what waits for GET
+    /// RESPONSE.
     pub fn transmit_in(&mut self, session: &mut Session, apdu: &[u8]) -> Vec<u8> {
         self.card.transmit(session, apdu)
     }
@@ -131,6 +141,11 @@ impl Element {
     pub fn chip_id(&self) -> [u8; CHIP_ID_BYTES] {
         self.card.state().chip_id
     }
+}
+
+/// The card manager of a new card.
+fn new_gp() -> Result<Gp, ElementError> {
+    Gp::new().ok_or(ElementError::Crypto { operation: "making the registry" })
 }
 
 impl std::fmt::Debug for Element {

@@ -1,10 +1,10 @@
 //! Application protocol data units: what a host and a secure element say to each other (ISO/IEC 7816-4:2020).
 //!
 //! [`Command`] and [`Response`] are the frame, short and extended; [`StatusWord`] is the card's answer in two bytes;
-//! [`tlv`] is the content; [`se05x`] is the one table of commands that the host driver, the virtual element and the
-//! documentation draw on.
+//! [`tlv`] is the content; [`class`](mod@class) reads the class byte, [`scp03`] secures both directions; [`se05x`] is the
+//! one table of commands that the host driver, the virtual element and the documentation draw on.
 //!
-//! Deliberately absent: I/O, secure messaging, logical channels.
+//! Deliberately absent: I/O.
 //!
 //! ```
 //! use touchmark_identity::apdu::{Command, Response, StatusWord, se05x};
@@ -16,6 +16,8 @@
 //! # Ok::<(), touchmark_identity::apdu::ApduError>(())
 //! ```
 
+pub mod class;
+pub mod scp03;
 pub mod se05x;
 mod status;
 pub mod tlv;
@@ -147,6 +149,26 @@ impl Command {
             }
         }
         Ok(out)
+    }
+}
+
+/// A command APDU and the form of its length fields, which a message authentication code covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawCommand {
+    /// The command.
+    pub command: Command,
+    /// Lc and Le came in the extended form.
+    pub extended: bool,
+}
+
+impl RawCommand {
+    /// Reads a command like [`Command::parse`].
+    ///
+    /// # Errors
+    /// [`ApduError`] when the bytes are no command.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ApduError> {
+        let extended = matches!(bytes, [_, _, _, _, 0, _, _, ..]);
+        Ok(Self { command: Command::parse(bytes)?, extended })
     }
 }
 
