@@ -30,6 +30,10 @@ test_needs() {
 tpm2_makecredential tpm2-tools      makes and reads TPM structures, as a second implementation
 libtss2-tcti-swtpm.so.0 libtss2-tcti-swtpm0 lets tpm2-tools reach swtpm
 softhsm2-util       softhsm2        a PKCS#11 token in software
+opensc-tool         opensc          talks to a smart card, as a client that is not ours
+/usr/include/PCSC/winscard.h libpcsclite-dev the header against which a client in C is compiled
+pcscd               pcscd           the PC/SC daemon
+/usr/lib/pcsc/drivers/serial/libifdvpcd.so vsmartcard-vpcd a reader of that daemon for a card behind TCP
 mcopy               mtools          reads and writes FAT images, as a second implementation
 haproxy             haproxy         a terminator whose log is read
 mosquitto           mosquitto       an MQTT broker whose log is read, and that carries events

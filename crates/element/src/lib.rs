@@ -31,6 +31,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod atr;
 mod card;
 mod certificate;
 mod error;
@@ -54,6 +55,7 @@ use touchmark_identity::apdu::se05x::{
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::timestamp::Timestamp;
 
+pub use atr::ATR;
 pub use card::Session;
 pub use certificate::TEST_ROOT_CERTIFICATE_PEM;
 pub use error::ElementError;

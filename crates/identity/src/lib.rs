@@ -26,6 +26,7 @@ pub mod evidence;
 pub mod finding;
 pub mod ids;
 pub mod key;
+pub mod t1oi2c;
 pub mod text;
 pub mod timestamp;
 pub mod tpm;

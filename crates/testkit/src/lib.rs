@@ -11,6 +11,7 @@ pub mod mosquitto;
 pub mod nats;
 pub mod nginx;
 pub mod openssl;
+pub mod pcsc;
 pub mod peer;
 pub mod process;
 pub mod server;
