@@ -17,8 +17,8 @@ use touchmark_authority::est::{Wrapping, encode_body};
 use touchmark_authority::x509::sha1;
 use touchmark_element::{Element, TEST_ROOT_CERTIFICATE_PEM};
 use touchmark_fuzz::{
-    FINDINGS, GOOD_SERIAL, KNOWN_POINT, KNOWN_SCALAR, REVOKED_SERIAL, authority, joined, known_pair, known_public,
-    known_store, nonce, now, sealed, sections, small_settings,
+    FINDINGS, GOOD_SERIAL, KNOWN_POINT, KNOWN_SCALAR, REVOKED_SERIAL, authority, joined, known_pair,
+    known_public, known_store, nonce, now, sealed, sections, small_settings,
 };
 use touchmark_identity::apdu::se05x::{
     ATTESTATION_KEY, Attributes, CURVE_NIST_P256, ECDSA_SHA256, Instruction, ObjectType, Origin, Policy,
@@ -30,6 +30,7 @@ use touchmark_identity::event::Event;
 use touchmark_identity::evidence::{Evidence, TpmEvidence};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::{PublicKey, sha256};
+use touchmark_identity::tpm::event_log::{Event as LogEvent, EventLog};
 use touchmark_identity::tpm::{
     AlgorithmId, Attest, Attested, ClockInfo, CurveId, KeyParameters, Name as TpmName, ObjectAttributes,
     PcrSelection, PublicArea, Scheme, Symmetric, TpmSignature,
@@ -268,6 +269,30 @@ fn tpm_structures(seeds: &Seeds, tpm: &TpmEvidence) -> Result<(), Failed> {
         vec![0, 0, 1, 0xc4],
     ];
     seeds.add("tpm_structures", inputs)?;
+
+    let event = |pcr, kind, data: &[u8]| LogEvent {
+        pcr,
+        kind,
+        digests: vec![(AlgorithmId::SHA256, sha256(data).to_vec())],
+        data: data.to_vec(),
+    };
+    let events = vec![event(0, 3, b"StartupLocality\0\x03"), event(0, 8, b"firmware"), event(7, 4, &[0; 4])];
+    let log = EventLog { banks: vec![AlgorithmId::SHA256], events };
+    seeds.add("tpm_event_log", [log.to_bytes()?])?;
+
+    // A public area without sessions, a refusal, a primary key with sessions and a session: what most acts begin with.
+    let sized = |bytes: &[u8]| [&[0, u8::try_from(bytes.len()).unwrap_or(u8::MAX)][..], bytes].concat();
+    let area = sized(&tpm.ek_public);
+    let name = sized(&PublicArea::from_bytes(&tpm.ek_public)?.name()?.0);
+    let primary =
+        [&[1, 0x80, 0, 0, 0, 0, 0, 0, u8::try_from(area.len())?][..], &area, &[0, 0, 1, 0, 0]].concat();
+    let answers = [
+        [&[0][..], &area, &name, &name].concat(),
+        vec![2, 0x01, 0x8b],
+        primary,
+        [&[0, 2, 0, 0, 0][..], &sized(&[5; 32])].concat(),
+    ];
+    seeds.add("tpm_answers", (0..11).map(|act| [&[act][..], &joined(&answers)].concat()))?;
     Ok(())
 }
 

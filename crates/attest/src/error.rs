@@ -163,6 +163,22 @@ pub enum AppraisalError {
         /// The operation.
         operation: &'static str,
     },
+    /// AT-0019, policy: the platform started with something else than the policy allows, or than its log tells.
+    #[error("register {register} has the value {found}, expected {expected}")]
+    RegisterMismatch {
+        /// Bank and number.
+        register: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// AT-0020, policy: what the policy judges by is not there.
+    #[error("nothing vouches for {what}; quote it along")]
+    NotMeasured {
+        /// What is missing.
+        what: String,
+    },
 }
 
 impl AppraisalError {
@@ -188,6 +204,8 @@ impl AppraisalError {
             Self::WrongValue { .. } => "AT-0016",
             Self::NotActivated => "AT-0017",
             Self::Crypto { .. } => "AT-0018",
+            Self::RegisterMismatch { .. } => "AT-0019",
+            Self::NotMeasured { .. } => "AT-0020",
         }
     }
 }

@@ -8,13 +8,19 @@
 //! 2. *Appraisal*, for each device key. [`appraise`] checks what the AK states about the key
 //!    (`TPM2_Certify`, TCG TPM 2.0 Library part 3, §18.2) against a nonce of the Verifier's.
 //!
+//! With an activated AK, [`appraise_quote`] judges how the platform started, [`appraise_counter`] reads a counter, and
+//! [`appraise_creation`] takes the TPM's word that it made a key itself.
+//!
 //! Source: TCG TPM 2.0 Library Specification, Family 2.0, Revision 01.59, parts 1 and 2; TCG EK Credential Profile for
 //! TPM Family 2.0, version 2.4.
 
 mod credential;
+mod measured;
 
 #[cfg(test)]
 mod tests;
+
+pub use measured::{Boot, BootPolicy, CounterValue, appraise_counter, appraise_creation, appraise_quote};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;

@@ -125,7 +125,7 @@ fn store(error: &StoreError) -> Exit {
         | StoreError::NotFound { .. }
         | StoreError::Exists { .. }
         | StoreError::NoCapability { .. } => Exit::Usage,
-        StoreError::WouldGoBack { .. } => Exit::NotSo,
+        StoreError::WouldGoBack { .. } | StoreError::NotInState { .. } => Exit::NotSo,
         _ => Exit::Environment,
     }
 }

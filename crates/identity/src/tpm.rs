@@ -9,11 +9,17 @@
 //! - [`public`]: `TPMT_PUBLIC`, object attributes and Names.
 //! - [`attest`]: `TPMS_ATTEST`, the statement that a TPM signs.
 //! - [`signature`]: `TPMT_SIGNATURE`, ECDSA and RSASSA.
+//! - [`policy`]: policy digests.
+//! - [`event_log`]: the firmware's log of measurements.
+//! - [`proof`]: quotes, certified counters and certified creations, as they travel to the Verifier.
 //!
-//! Deliberately absent: keyed hashes and symmetric keys as objects, and structures that no Touchmark part uses.
+//! Deliberately absent: HMAC and symmetric keys as objects, and structures that no Touchmark part uses.
 
 pub mod attest;
 pub mod constants;
+pub mod event_log;
+pub mod policy;
+pub mod proof;
 pub mod public;
 pub mod signature;
 pub mod wire;

@@ -6,6 +6,8 @@ use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::PublicKey;
 use zeroize::Zeroizing;
 
+use crate::tpm::Measured;
+
 /// What a store says of itself. A claim for people and logs, never proof: the Verifier appraises evidence instead.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct StoreInfo {
@@ -134,6 +136,25 @@ pub enum StoreError {
         /// The operation.
         operation: &'static str,
     },
+    /// KS-0014, transport: what came over the bus is not what the part sent, or the command was changed on its way.
+    #[error(
+        "{command} was changed between this host and {part}: {detail}; nothing of it is used. Look for what sits on the \
+         bus or the network between the two"
+    )]
+    Tampered {
+        /// Which part.
+        part: &'static str,
+        /// The command by its standard's name.
+        command: &'static str,
+        /// What did not agree.
+        detail: String,
+    },
+    /// KS-0015, policy: a secret is sealed to another state of the platform than the one it is in.
+    #[error("the secret stays sealed: {detail}")]
+    NotInState {
+        /// What would be needed.
+        detail: String,
+    },
 }
 
 impl StoreError {
@@ -154,6 +175,8 @@ impl StoreError {
             Self::BadUri { .. } => "KS-0011",
             Self::NoCapability { .. } => "KS-0012",
             Self::Crypto { .. } => "KS-0013",
+            Self::Tampered { .. } => "KS-0014",
+            Self::NotInState { .. } => "KS-0015",
         }
     }
 }
@@ -207,6 +230,11 @@ pub trait KeyStore: Send {
 
     /// Small public objects such as certificates.
     fn objects(&mut self) -> Option<&mut dyn Objects>;
+
+    /// Measurements of the platform's start, and secrets that depend on them, where the part is a TPM.
+    fn measured(&mut self) -> Option<&mut dyn Measured> {
+        None
+    }
 }
 
 /// Evidence with the key it speaks of.

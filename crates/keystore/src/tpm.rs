@@ -20,6 +20,11 @@
 //! preimage chosen like this, so it authorises nobody; it is there as a label, by which two names that share 20 bits
 //! are told apart. The second of them is refused as [`StoreError::Exists`].
 //!
+//! # On the bus
+//! Commands that authorise run in sessions that are salted to the storage primary key: an HMAC covers each command and
+//! its response, and the first parameter is encrypted where it has a size in front. A wrong HMAC is
+//! [`StoreError::Tampered`]. The salt key's Name is pinned by the address (`?salt-key=`) or at the first use.
+//!
 //! # What it does not protect from
 //! The passwords of all hierarchies and of all objects are empty, as the TPM's maker delivers them: whoever may talk
 //! to the TPM may use its keys. Whoever holds owner authorisation may remove a key, and may undefine a counter's or
@@ -28,7 +33,9 @@
 
 mod command;
 mod connection;
+mod measured;
 mod names;
+mod session;
 mod store;
 mod template;
 mod transport;
@@ -36,6 +43,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
+pub use measured::{MAX_SEALED_BYTES, Measured, Sealed, Terms, state_policy};
 pub use store::TpmStore;
 
 #[cfg(doc)]

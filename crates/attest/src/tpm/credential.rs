@@ -53,6 +53,7 @@ pub(super) fn make(
             (Zeroizing::new(seed.to_vec()), encrypt_seed(ek, seed)?)
         }
         KeyParameters::Ecc { .. } => agree_on_seed(ek, mac.tag_len())?,
+        KeyParameters::Sealed { .. } => return Err(unsupported("sealed bytes".to_owned())),
     };
     let credential_blob = protect(ek, mac, &seed, name, secret)?;
     Ok(Challenge { credential_blob, encrypted_secret })

@@ -1,5 +1,7 @@
 //! `touchmark attest`.
 
+mod quote;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -35,6 +37,8 @@ pub(crate) enum Verb {
         #[arg(long)]
         dangerously_accept_test_endorsers: bool,
     },
+    /// Appraise a TPM's quote of its PCRs against a policy. Ends with 1 when the platform started with something else.
+    Quote(quote::QuoteArgs),
 }
 
 #[derive(Debug, Serialize)]
@@ -47,7 +51,12 @@ struct Verified {
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
-    let Verb::Verify { evidence, nonce, endorsers, ak_name, dangerously_accept_test_endorsers } = verb;
+    let (evidence, nonce, endorsers, ak_name, dangerously_accept_test_endorsers) = match verb {
+        Verb::Quote(args) => return quote::run(&args, printer),
+        Verb::Verify { evidence, nonce, endorsers, ak_name, dangerously_accept_test_endorsers } => {
+            (evidence, nonce, endorsers, ak_name, dangerously_accept_test_endorsers)
+        }
+    };
     let bytes = read(&evidence)?;
     let bytes = match std::str::from_utf8(&bytes).ok().and_then(|text| hex::decode(text.trim()).ok()) {
         Some(decoded) => decoded,

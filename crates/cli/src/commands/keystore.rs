@@ -1,5 +1,7 @@
 //! `touchmark keystore`.
 
+mod measured;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -8,6 +10,8 @@ use touchmark_identity::evidence::Nonce;
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_keystore::{StoreError, StoreInfo};
+
+pub(crate) use measured::document;
 
 use crate::failure::Usage;
 use crate::input::{Hex, StoreArgs, read};
@@ -60,6 +64,12 @@ pub(crate) enum Verb {
         #[arg(long)]
         increment: bool,
     },
+    /// Have a TPM state the values of its PCRs, signed over a nonce.
+    Quote(measured::QuoteArgs),
+    /// Seal a secret to a TPM, and to the state in which the platform started.
+    Seal(measured::SealArgs),
+    /// Give back what was sealed, if the platform is in the state for it.
+    Unseal(measured::UnsealArgs),
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +114,9 @@ struct CounterData<'a> {
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
+        Verb::Quote(args) => measured::quote(&args, printer),
+        Verb::Seal(args) => measured::seal(&args, printer),
+        Verb::Unseal(args) => measured::unseal(&args, printer),
         Verb::Probe { store } => {
             let info = store.open()?.info()?;
             let text = format!(

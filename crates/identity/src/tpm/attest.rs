@@ -37,6 +37,34 @@ pub struct PcrSelection {
     pub bitmap: Vec<u8>,
 }
 
+/// The size of a bitmap for PCRs 0 to 23, in bytes.
+const BITMAP_BYTES: usize = 3;
+
+impl PcrSelection {
+    /// Selects PCRs, 0 to 23, of a bank; higher numbers are left out.
+    #[must_use]
+    pub fn of(hash: AlgorithmId, registers: &[u8]) -> Self {
+        let mut bitmap = vec![0u8; BITMAP_BYTES];
+        for register in registers {
+            if let Some(byte) = bitmap.get_mut(usize::from(register / 8)) {
+                *byte |= 1 << (register % 8);
+            }
+        }
+        Self { hash, bitmap }
+    }
+
+    /// The selected PCRs, in ascending order: the order in which their values are hashed.
+    #[must_use]
+    pub fn registers(&self) -> Vec<u8> {
+        (0..=u8::MAX)
+            .filter(|register| {
+                let byte = self.bitmap.get(usize::from(register / 8));
+                byte.is_some_and(|byte| byte & (1 << (register % 8)) != 0)
+            })
+            .collect()
+    }
+}
+
 /// What a statement is about (`TPMU_ATTEST`, part 2, §10.12).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attested {
@@ -60,6 +88,15 @@ pub enum Attested {
         selection: Vec<PcrSelection>,
         /// Digest of their values.
         pcr_digest: Vec<u8>,
+    },
+    /// `TPMS_NV_CERTIFY_INFO`: what an NV index holds.
+    Nv {
+        /// Name of the index, over its attributes.
+        index_name: Name,
+        /// Where in the index the bytes begin.
+        offset: u16,
+        /// The bytes.
+        contents: Vec<u8>,
     },
     /// A statement that is not read further.
     Other {
@@ -139,6 +176,11 @@ impl Attest {
                 selection: read_selection(&mut reader)?,
                 pcr_digest: reader.sized(MAX_DIGEST_BYTES)?.to_vec(),
             },
+            StructureTag::ATTEST_NV => Attested::Nv {
+                index_name: Name(reader.sized(MAX_NAME_BYTES)?.to_vec()),
+                offset: reader.u16()?,
+                contents: reader.sized(MAX_ATTEST_BYTES)?.to_vec(),
+            },
             kind => {
                 let body = reader.rest().to_vec();
                 return Ok(Self {
@@ -161,6 +203,7 @@ impl Attest {
             Attested::Certify { .. } => StructureTag::ATTEST_CERTIFY,
             Attested::Creation { .. } => StructureTag::ATTEST_CREATION,
             Attested::Quote { .. } => StructureTag::ATTEST_QUOTE,
+            Attested::Nv { .. } => StructureTag::ATTEST_NV,
             Attested::Other { kind, .. } => *kind,
         }
     }
@@ -179,17 +222,11 @@ impl Attest {
             Attested::Certify { name, qualified_name } => writer.sized(&name.0).sized(&qualified_name.0),
             Attested::Creation { name, creation_hash } => writer.sized(&name.0).sized(creation_hash),
             Attested::Quote { selection, pcr_digest } => {
-                let too_long = |limit| TpmFormatError::TooLong {
-                    what: "TPML_PCR_SELECTION",
-                    found: selection.len(),
-                    limit,
-                };
-                writer.u32(u32::try_from(selection.len()).map_err(|_| too_long(16))?);
-                for bank in selection {
-                    let size = u8::try_from(bank.bitmap.len()).map_err(|_| too_long(255))?;
-                    writer.u16(bank.hash.0).u8(size).bytes(&bank.bitmap);
-                }
+                write_selection(&mut writer, selection)?;
                 writer.sized(pcr_digest)
+            }
+            Attested::Nv { index_name, offset, contents } => {
+                writer.sized(&index_name.0).u16(*offset).sized(contents)
             }
             Attested::Other { body, .. } => writer.bytes(body),
         };
@@ -197,7 +234,26 @@ impl Attest {
     }
 }
 
-fn read_selection(reader: &mut Reader<'_>) -> Result<Vec<PcrSelection>, TpmFormatError> {
+/// Appends a `TPML_PCR_SELECTION` (part 2, §10.9).
+///
+/// # Errors
+/// [`TpmFormatError::TooLong`] when something cannot be written with its size.
+pub fn write_selection(writer: &mut Writer, selection: &[PcrSelection]) -> Result<(), TpmFormatError> {
+    let too_long =
+        |limit| TpmFormatError::TooLong { what: "TPML_PCR_SELECTION", found: selection.len(), limit };
+    writer.u32(u32::try_from(selection.len()).map_err(|_| too_long(16))?);
+    for bank in selection {
+        let size = u8::try_from(bank.bitmap.len()).map_err(|_| too_long(255))?;
+        writer.u16(bank.hash.0).u8(size).bytes(&bank.bitmap);
+    }
+    Ok(())
+}
+
+/// Reads a `TPML_PCR_SELECTION` from the front of a longer byte string.
+///
+/// # Errors
+/// [`TpmFormatError::Value`] for more than 16 banks, [`TpmFormatError::TooShort`] at the end.
+pub fn read_selection(reader: &mut Reader<'_>) -> Result<Vec<PcrSelection>, TpmFormatError> {
     let banks = reader.u32()?;
     if banks > MAX_BANKS {
         return Err(TpmFormatError::Value {
@@ -237,6 +293,11 @@ mod tests {
             (name(), digest()).prop_map(|(name, creation_hash)| Attested::Creation { name, creation_hash }),
             (vec(bank, 0..=3), digest())
                 .prop_map(|(selection, pcr_digest)| Attested::Quote { selection, pcr_digest }),
+            (name(), any::<u16>(), digest()).prop_map(|(index_name, offset, contents)| Attested::Nv {
+                index_name,
+                offset,
+                contents
+            }),
         ];
         (name(), digest(), any::<(u64, u32, u32, bool, u64)>(), attested).prop_map(
             |(
@@ -254,6 +315,13 @@ mod tests {
                 }
             },
         )
+    }
+
+    #[test]
+    fn registers_are_bits() {
+        let selection = PcrSelection::of(AlgorithmId::SHA256, &[23, 0, 7, 8, 24]);
+        assert_eq!(selection.bitmap, [0x81, 0x01, 0x80]);
+        assert_eq!(selection.registers(), [0, 7, 8, 23]);
     }
 
     proptest! {

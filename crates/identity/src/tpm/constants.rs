@@ -101,17 +101,31 @@ named_number! {
         STARTUP = 0x0000_0144 => "TPM2_Startup",
         ACTIVATE_CREDENTIAL = 0x0000_0147 => "TPM2_ActivateCredential",
         CERTIFY = 0x0000_0148 => "TPM2_Certify",
+        POLICY_NV = 0x0000_0149 => "TPM2_PolicyNV",
+        CERTIFY_CREATION = 0x0000_014a => "TPM2_CertifyCreation",
         NV_READ = 0x0000_014e => "TPM2_NV_Read",
         POLICY_SECRET = 0x0000_0151 => "TPM2_PolicySecret",
         CREATE = 0x0000_0153 => "TPM2_Create",
         LOAD = 0x0000_0157 => "TPM2_Load",
+        QUOTE = 0x0000_0158 => "TPM2_Quote",
         SIGN = 0x0000_015d => "TPM2_Sign",
+        UNSEAL = 0x0000_015e => "TPM2_Unseal",
         FLUSH_CONTEXT = 0x0000_0165 => "TPM2_FlushContext",
+        LOAD_EXTERNAL = 0x0000_0167 => "TPM2_LoadExternal",
         NV_READ_PUBLIC = 0x0000_0169 => "TPM2_NV_ReadPublic",
+        POLICY_AUTHORIZE = 0x0000_016a => "TPM2_PolicyAuthorize",
+        POLICY_AUTH_VALUE = 0x0000_016b => "TPM2_PolicyAuthValue",
+        POLICY_COMMAND_CODE = 0x0000_016c => "TPM2_PolicyCommandCode",
+        POLICY_OR = 0x0000_0171 => "TPM2_PolicyOR",
         READ_PUBLIC = 0x0000_0173 => "TPM2_ReadPublic",
         START_AUTH_SESSION = 0x0000_0176 => "TPM2_StartAuthSession",
+        VERIFY_SIGNATURE = 0x0000_0177 => "TPM2_VerifySignature",
         GET_CAPABILITY = 0x0000_017a => "TPM2_GetCapability",
         GET_RANDOM = 0x0000_017b => "TPM2_GetRandom",
+        PCR_READ = 0x0000_017e => "TPM2_PCR_Read",
+        POLICY_PCR = 0x0000_017f => "TPM2_PolicyPCR",
+        NV_CERTIFY = 0x0000_0184 => "TPM2_NV_Certify",
+        POLICY_GET_DIGEST = 0x0000_0189 => "TPM2_PolicyGetDigest",
     }
 }
 
@@ -126,6 +140,8 @@ named_number! {
         ATTEST_QUOTE = 0x8018 => "TPM_ST_ATTEST_QUOTE",
         ATTEST_TIME = 0x8019 => "TPM_ST_ATTEST_TIME",
         ATTEST_CREATION = 0x801a => "TPM_ST_ATTEST_CREATION",
+        CREATION = 0x8021 => "TPM_ST_CREATION",
+        VERIFIED = 0x8022 => "TPM_ST_VERIFIED",
         HASHCHECK = 0x8024 => "TPM_ST_HASHCHECK",
     }
 }
@@ -178,6 +194,8 @@ enum Subject {
 impl ResponseCode {
     /// `TPM_RC_SUCCESS`.
     pub const SUCCESS: Self = Self(0);
+    /// `TPM_RC_PCR_CHANGED`: a PCR changed since the policy session looked at it.
+    pub const PCR_CHANGED: Self = Self(0x128);
     /// `TPM_RC_INITIALIZE`: after start-up was already done, or before it.
     pub const INITIALIZE: Self = Self(0x100);
     /// `TPM_RC_NV_LOCKED`.
@@ -190,6 +208,14 @@ impl ResponseCode {
     pub const NV_DEFINED: Self = Self(0x14c);
     /// `TPM_RC_VALUE` without its subject.
     pub const VALUE: Self = Self(0x084);
+    /// `TPM_RC_AUTH_FAIL` without its subject: the HMAC of a session, or a password, is wrong.
+    pub const AUTH_FAIL: Self = Self(0x08e);
+    /// `TPM_RC_BAD_AUTH` without its subject: the same, for an object that guessing does not lock.
+    pub const BAD_AUTH: Self = Self(0x0a2);
+    /// `TPM_RC_SIGNATURE` without its subject.
+    pub const SIGNATURE: Self = Self(0x09b);
+    /// `TPM_RC_POLICY_FAIL` without its subject: the policy session is not the one that the object asks for.
+    pub const POLICY_FAIL: Self = Self(0x09d);
     /// `TPM_RC_HANDLE` without its subject.
     pub const HANDLE: Self = Self(0x08b);
     /// `TPM_RC_OBJECT_MEMORY`: no slot for another loaded object.
@@ -294,6 +320,8 @@ impl ResponseCode {
             0x124 => "TPM_RC_AUTH_TYPE",
             0x125 => "TPM_RC_AUTH_MISSING",
             0x126 => "TPM_RC_POLICY",
+            0x127 => "TPM_RC_PCR",
+            0x128 => "TPM_RC_PCR_CHANGED",
             0x12f => "TPM_RC_AUTH_UNAVAILABLE",
             0x130 => "TPM_RC_REBOOT",
             0x142 => "TPM_RC_COMMAND_SIZE",

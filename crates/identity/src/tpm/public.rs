@@ -172,9 +172,14 @@ pub enum KeyParameters {
         /// The point's y.
         y: Vec<u8>,
     },
+    /// `TPM_ALG_KEYEDHASH` without a scheme: bytes of the caller's that are sealed.
+    Sealed {
+        /// The hash that the TPM makes over the bytes and a value of its own; empty in a template.
+        unique: Vec<u8>,
+    },
 }
 
-/// `TPMT_PUBLIC` (part 2, §12.2.4) of an asymmetric key.
+/// `TPMT_PUBLIC` (part 2, §12.2.4) of an asymmetric key or of sealed bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicArea {
     /// The hash algorithm of the Name, and for a storage key of what is under it.
@@ -240,13 +245,22 @@ impl PublicArea {
     /// Reads a `TPMT_PUBLIC` that fills `bytes`.
     ///
     /// # Errors
-    /// [`TpmFormatError`] for anything else, and for objects that are not asymmetric keys.
+    /// [`TpmFormatError`] for anything else, and for objects that are neither asymmetric keys nor sealed bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TpmFormatError> {
         let mut reader = Reader::new("TPMT_PUBLIC", bytes);
         let kind = AlgorithmId(reader.u16()?);
         let name_alg = AlgorithmId(reader.u16()?);
         let attributes = ObjectAttributes(reader.u32()?);
         let auth_policy = reader.sized(MAX_DIGEST_BYTES)?.to_vec();
+        if kind == AlgorithmId::KEYEDHASH {
+            if let Some(scheme) = read_scheme(&mut reader)? {
+                let found = scheme.algorithm.to_string();
+                return Err(TpmFormatError::Unsupported { what: "scheme of a keyed hash", found });
+            }
+            let key = KeyParameters::Sealed { unique: reader.sized(MAX_DIGEST_BYTES)?.to_vec() };
+            reader.finish()?;
+            return Ok(Self { name_alg, attributes, auth_policy, key });
+        }
         let symmetric_of_key = match kind {
             AlgorithmId::RSA | AlgorithmId::ECC => read_symmetric(&mut reader)?,
             other => {
@@ -285,6 +299,7 @@ impl PublicArea {
         let kind = match self.key {
             KeyParameters::Rsa { .. } => AlgorithmId::RSA,
             KeyParameters::Ecc { .. } => AlgorithmId::ECC,
+            KeyParameters::Sealed { .. } => AlgorithmId::KEYEDHASH,
         };
         writer.u16(kind.0).u16(self.name_alg.0).u32(self.attributes.0).sized(&self.auth_policy);
         match &self.key {
@@ -299,6 +314,10 @@ impl PublicArea {
                 writer.u16(curve.0);
                 write_scheme(&mut writer, *kdf);
                 writer.sized(x).sized(y);
+            }
+            KeyParameters::Sealed { unique } => {
+                write_scheme(&mut writer, None);
+                writer.sized(unique);
             }
         }
         writer.finish()
@@ -318,6 +337,7 @@ impl PublicArea {
     pub fn symmetric(&self) -> Option<Symmetric> {
         match self.key {
             KeyParameters::Rsa { symmetric, .. } | KeyParameters::Ecc { symmetric, .. } => symmetric,
+            KeyParameters::Sealed { .. } => None,
         }
     }
 
@@ -333,6 +353,7 @@ impl PublicArea {
             }
             KeyParameters::Ecc { x, y, .. } => Err(PublicKeyError::NotP256 { found: x.len() + y.len() }),
             KeyParameters::Rsa { modulus, .. } => Err(PublicKeyError::NotP256 { found: modulus.len() }),
+            KeyParameters::Sealed { .. } => Err(PublicKeyError::NotP256 { found: 0 }),
         }
     }
 
@@ -359,6 +380,7 @@ impl PublicArea {
                 };
                 key.to_der().ok()
             }
+            KeyParameters::Sealed { .. } => None,
         }
     }
 
@@ -368,6 +390,7 @@ impl PublicArea {
         let (oid, parameters) = match &self.key {
             KeyParameters::Rsa { .. } => (RSA_ENCRYPTION, Any::null()),
             KeyParameters::Ecc { curve, .. } => (EC_PUBLIC_KEY, Any::from(curve_oid(*curve)?)),
+            KeyParameters::Sealed { .. } => return None,
         };
         let spki = SubjectPublicKeyInfoOwned {
             algorithm: x509_cert::spki::AlgorithmIdentifierOwned { oid, parameters: Some(parameters) },
@@ -386,6 +409,7 @@ impl PublicArea {
                 let named = spki.algorithm.parameters.as_ref().and_then(|any| any.decode_as().ok());
                 spki.algorithm.oid == EC_PUBLIC_KEY && named.is_some() && named == curve_oid(*curve)
             }
+            KeyParameters::Sealed { .. } => false,
         };
         let bits = self.subject_public_key();
         algorithm_agrees && bits.is_some() && bits.as_deref() == spki.subject_public_key.as_bytes()

@@ -1,13 +1,15 @@
 //! `TPMT_SIGNATURE` (part 2, §11.3.4).
 
 use der::asn1::UintRef;
-use der::{Encode, Sequence};
+use der::{Decode, Encode, Sequence};
 
 use super::constants::AlgorithmId;
 use super::wire::{Reader, TpmFormatError, Writer};
 
 /// The largest coordinate of an ECDSA signature, in bytes (P-521).
 const MAX_ECC_BYTES: usize = 66;
+/// The size of r and s on P-256, in bytes.
+const P256_BYTES: usize = 32;
 /// The largest RSA signature, in bytes (4096 bits).
 const MAX_RSA_BYTES: usize = 512;
 
@@ -70,6 +72,24 @@ impl TpmSignature {
                 Err(TpmFormatError::Unsupported { what: "signature algorithm", found: other.to_string() })
             }
         }
+    }
+
+    /// An ECDSA signature from a DER `Ecdsa-Sig-Value` (RFC 3279 §2.2.3), for a key on P-256: both numbers get 32 bytes.
+    ///
+    /// # Errors
+    /// [`TpmFormatError::Value`] for other bytes and for numbers that are longer.
+    pub fn from_ecdsa_der(hash: AlgorithmId, der: &[u8]) -> Result<Self, TpmFormatError> {
+        let wrong = || TpmFormatError::Value {
+            what: "ECDSA signature",
+            expected: "the DER of two positive integers of up to 32 bytes".to_owned(),
+            found: format!("{} bytes", der.len()),
+        };
+        let value = EcdsaSigValue::from_der(der).map_err(|_| wrong())?;
+        let padded = |number: UintRef<'_>| {
+            let missing = P256_BYTES.checked_sub(number.as_bytes().len()).ok_or_else(wrong)?;
+            Ok([&vec![0; missing][..], number.as_bytes()].concat())
+        };
+        Ok(Self::Ecdsa { hash, r: padded(value.r)?, s: padded(value.s)? })
     }
 
     /// The bytes of the `TPMT_SIGNATURE`.

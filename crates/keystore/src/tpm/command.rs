@@ -9,6 +9,8 @@ use crate::StoreError;
 
 /// The word for the part in errors.
 pub(super) const PART: &str = "the TPM";
+/// The largest nonce or HMAC, in bytes.
+const MAX_DIGEST_BYTES: usize = 64;
 
 /// What one command looks like: part 3 has one table for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,21 +19,43 @@ pub(super) struct Spec {
     /// The name of the command, for errors.
     pub(super) name: &'static str,
     /// How many handles precede the parameters.
-    handles: usize,
+    pub(super) handles: usize,
     /// How many of them, from the first, need an authorisation.
-    authorisations: usize,
+    pub(super) authorisations: usize,
     /// Whether the response begins with a handle.
     returns_handle: bool,
+    /// Which way the first parameter is a `TPM2B`, which a session may encrypt (part 1, §21).
+    pub(super) sized: Sized2B,
+}
+
+/// Where the first parameter has a size in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sized2B {
+    Neither,
+    InCommand,
+    InResponse,
+    Both,
+}
+
+impl Sized2B {
+    pub(super) fn in_command(self) -> bool {
+        matches!(self, Self::InCommand | Self::Both)
+    }
+
+    pub(super) fn in_response(self) -> bool {
+        matches!(self, Self::InResponse | Self::Both)
+    }
 }
 
 macro_rules! commands {
-    ($($spec:ident: $handles:literal handles, $authorisations:literal authorised, handle back $back:literal;)+) => {
+    ($($spec:ident: $handles:literal handles, $authorisations:literal authorised, handle back $back:literal, $sized:ident;)+) => {
         $(pub(super) const $spec: Spec = Spec {
             code: CommandCode::$spec,
             name: match CommandCode::$spec.name() { Some(name) => name, None => "" },
             handles: $handles,
             authorisations: $authorisations,
             returns_handle: $back,
+            sized: Sized2B::$sized,
         };)+
         #[cfg(test)]
         pub(super) const ALL: &[Spec] = &[$($spec),+];
@@ -39,55 +63,83 @@ macro_rules! commands {
 }
 
 commands! {
-    STARTUP: 0 handles, 0 authorised, handle back false;
-    GET_RANDOM: 0 handles, 0 authorised, handle back false;
-    GET_CAPABILITY: 0 handles, 0 authorised, handle back false;
-    CREATE_PRIMARY: 1 handles, 1 authorised, handle back true;
-    CREATE: 1 handles, 1 authorised, handle back false;
-    LOAD: 1 handles, 1 authorised, handle back true;
-    READ_PUBLIC: 1 handles, 0 authorised, handle back false;
-    FLUSH_CONTEXT: 0 handles, 0 authorised, handle back false;
-    EVICT_CONTROL: 2 handles, 1 authorised, handle back false;
-    SIGN: 1 handles, 1 authorised, handle back false;
-    CERTIFY: 2 handles, 2 authorised, handle back false;
-    START_AUTH_SESSION: 2 handles, 0 authorised, handle back true;
-    POLICY_SECRET: 2 handles, 1 authorised, handle back false;
-    ACTIVATE_CREDENTIAL: 2 handles, 2 authorised, handle back false;
-    NV_DEFINE_SPACE: 1 handles, 1 authorised, handle back false;
-    NV_UNDEFINE_SPACE: 2 handles, 1 authorised, handle back false;
-    NV_READ_PUBLIC: 1 handles, 0 authorised, handle back false;
-    NV_READ: 2 handles, 1 authorised, handle back false;
-    NV_WRITE: 2 handles, 1 authorised, handle back false;
-    NV_INCREMENT: 2 handles, 1 authorised, handle back false;
-    NV_SET_BITS: 2 handles, 1 authorised, handle back false;
+    STARTUP: 0 handles, 0 authorised, handle back false, Neither;
+    GET_CAPABILITY: 0 handles, 0 authorised, handle back false, Neither;
+    CREATE_PRIMARY: 1 handles, 1 authorised, handle back true, Both;
+    CREATE: 1 handles, 1 authorised, handle back false, Both;
+    LOAD: 1 handles, 1 authorised, handle back true, Both;
+    LOAD_EXTERNAL: 0 handles, 0 authorised, handle back true, Both;
+    READ_PUBLIC: 1 handles, 0 authorised, handle back false, InResponse;
+    FLUSH_CONTEXT: 0 handles, 0 authorised, handle back false, Neither;
+    EVICT_CONTROL: 2 handles, 1 authorised, handle back false, Neither;
+    SIGN: 1 handles, 1 authorised, handle back false, InCommand;
+    VERIFY_SIGNATURE: 1 handles, 0 authorised, handle back false, InCommand;
+    UNSEAL: 1 handles, 1 authorised, handle back false, InResponse;
+    CERTIFY: 2 handles, 2 authorised, handle back false, Both;
+    CERTIFY_CREATION: 2 handles, 1 authorised, handle back false, Both;
+    QUOTE: 1 handles, 1 authorised, handle back false, Both;
+    PCR_READ: 0 handles, 0 authorised, handle back false, Neither;
+    START_AUTH_SESSION: 2 handles, 0 authorised, handle back true, Both;
+    POLICY_SECRET: 2 handles, 1 authorised, handle back false, Both;
+    POLICY_PCR: 1 handles, 0 authorised, handle back false, InCommand;
+    POLICY_AUTHORIZE: 1 handles, 0 authorised, handle back false, InCommand;
+    POLICY_AUTH_VALUE: 1 handles, 0 authorised, handle back false, Neither;
+    POLICY_GET_DIGEST: 1 handles, 0 authorised, handle back false, InResponse;
+    ACTIVATE_CREDENTIAL: 2 handles, 2 authorised, handle back false, Both;
+    NV_DEFINE_SPACE: 1 handles, 1 authorised, handle back false, InCommand;
+    NV_UNDEFINE_SPACE: 2 handles, 1 authorised, handle back false, Neither;
+    NV_READ_PUBLIC: 1 handles, 0 authorised, handle back false, InResponse;
+    NV_READ: 2 handles, 1 authorised, handle back false, InResponse;
+    NV_WRITE: 2 handles, 1 authorised, handle back false, InCommand;
+    NV_INCREMENT: 2 handles, 1 authorised, handle back false, Neither;
+    NV_SET_BITS: 2 handles, 1 authorised, handle back false, Neither;
+    NV_CERTIFY: 3 handles, 2 authorised, handle back false, Both;
 }
 
-/// How a handle's use is authorised (part 1, §19). An HMAC session with parameter encryption is a further variant: it
-/// needs the names of the handles and the parameters, which are at hand where [`encode`] calls [`Authorisation::write`].
+/// How a handle's use is authorised, or in the last place of a command how it is protected (part 1, §19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Authorisation {
-    /// The empty password.
+pub(super) enum Authorisation<'a> {
+    /// The empty password: beside a session that protects the command, or before there is one.
     EmptyPassword,
-    /// A policy session, used once: the TPM ends it when the command succeeds.
-    Policy(Handle),
-}
-
-impl Authorisation {
-    /// `TPMS_AUTH_COMMAND` (part 2, §10.13): session, nonce, attributes, HMAC or password.
-    fn write(self, writer: &mut Writer) {
-        let session = match self {
-            Self::EmptyPassword => Handle::PASSWORD_SESSION,
-            Self::Policy(session) => session,
-        };
-        writer.u32(session.0).sized(&[]).u8(0).sized(&[]);
-    }
+    /// A session of the connection's.
+    Session {
+        session: Handle,
+        /// The authorisation value of the entity; it enters keys and is never sent.
+        auth_value: &'a [u8],
+    },
 }
 
 /// A response without its header and authorisations.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) handle: Option<Handle>,
+    /// As sent: the first one may be encrypted.
     pub(super) parameters: Zeroizing<Vec<u8>>,
+    /// One for each authorisation of the command.
+    pub(super) acknowledgements: Vec<Acknowledgement>,
+}
+
+/// `TPMS_AUTH_COMMAND` (part 2, §10.13): session, nonce, attributes, HMAC or password.
+#[derive(Debug)]
+pub(super) struct AuthorisationField {
+    pub(super) session: Handle,
+    pub(super) nonce: Vec<u8>,
+    pub(super) attributes: u8,
+    pub(super) hmac: Vec<u8>,
+}
+
+impl AuthorisationField {
+    pub(super) fn empty_password() -> Self {
+        Self { session: Handle::PASSWORD_SESSION, nonce: Vec::new(), attributes: 0, hmac: Vec::new() }
+    }
+}
+
+/// `TPMS_AUTH_RESPONSE` (part 2, §10.13): nonce, attributes, HMAC.
+#[derive(Debug)]
+pub(super) struct Acknowledgement {
+    pub(super) nonce: Vec<u8>,
+    pub(super) attributes: u8,
+    pub(super) hmac: Vec<u8>,
 }
 
 /// What the TPM answered.
@@ -101,13 +153,13 @@ pub(super) enum Answer {
 pub(super) fn encode(
     spec: Spec,
     handles: &[Handle],
-    authorisations: &[Authorisation],
+    authorisations: &[AuthorisationField],
     parameters: &[u8],
 ) -> Result<Vec<u8>, TpmFormatError> {
-    if handles.len() != spec.handles || authorisations.len() != spec.authorisations {
+    if handles.len() != spec.handles || authorisations.len() < spec.authorisations {
         return Err(TpmFormatError::Value {
             what: spec.name,
-            expected: format!("{} handles and {} authorisations", spec.handles, spec.authorisations),
+            expected: format!("{} handles and at least {} authorisations", spec.handles, spec.authorisations),
             found: format!("{} and {}", handles.len(), authorisations.len()),
         });
     }
@@ -117,8 +169,8 @@ pub(super) fn encode(
     }
     if !authorisations.is_empty() {
         let mut area = Writer::new("authorisation area");
-        for authorisation in authorisations {
-            authorisation.write(&mut area);
+        for AuthorisationField { session, nonce, attributes, hmac } in authorisations {
+            area.u32(session.0).sized(nonce).u8(*attributes).sized(hmac);
         }
         let area = area.finish()?;
         body.u32(size32(area.len())?).bytes(&area);
@@ -143,8 +195,8 @@ fn size32(bytes: usize) -> Result<u32, TpmFormatError> {
         .ok_or(TpmFormatError::TooLong { what: "command", found: bytes, limit: super::transport::MAX_BYTES })
 }
 
-/// Reads the response to a command.
-pub(super) fn decode(spec: Spec, response: &[u8]) -> Result<Answer, TpmFormatError> {
+/// Reads the response to a command that was sent with so many authorisations.
+pub(super) fn decode(spec: Spec, authorisations: usize, response: &[u8]) -> Result<Answer, TpmFormatError> {
     let mut reader = Reader::new(spec.name, response);
     let tag = StructureTag(reader.u16()?);
     let size = reader.u32()?;
@@ -156,27 +208,29 @@ pub(super) fn decode(spec: Spec, response: &[u8]) -> Result<Answer, TpmFormatErr
     if code != ResponseCode::SUCCESS {
         return Ok(Answer::Refused(code));
     }
-    let expected = if spec.authorisations > 0 { StructureTag::SESSIONS } else { StructureTag::NO_SESSIONS };
+    let expected = if authorisations > 0 { StructureTag::SESSIONS } else { StructureTag::NO_SESSIONS };
     if tag != expected {
         let (expected, found) = (expected.to_string(), tag.to_string());
         return Err(TpmFormatError::Value { what: "tag of the response", expected, found });
     }
     let handle = if spec.returns_handle { Some(Handle(reader.u32()?)) } else { None };
-    let parameters = if spec.authorisations > 0 {
+    let mut acknowledgements = Vec::new();
+    let parameters = if authorisations > 0 {
         let size = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
         let parameters = reader.bytes(size)?.to_vec();
-        for _ in 0..spec.authorisations {
-            // TPMS_AUTH_RESPONSE (part 2, §10.13): nonce, attributes, HMAC. A password session has nothing to check.
-            reader.sized(64)?;
-            reader.u8()?;
-            reader.sized(64)?;
+        for _ in 0..authorisations {
+            acknowledgements.push(Acknowledgement {
+                nonce: reader.sized(MAX_DIGEST_BYTES)?.to_vec(),
+                attributes: reader.u8()?,
+                hmac: reader.sized(MAX_DIGEST_BYTES)?.to_vec(),
+            });
         }
         reader.finish()?;
         parameters
     } else {
         reader.rest().to_vec()
     };
-    Ok(Answer::Success(Response { handle, parameters: Zeroizing::new(parameters) }))
+    Ok(Answer::Success(Response { handle, parameters: Zeroizing::new(parameters), acknowledgements }))
 }
 
 /// The error for a response that is not what part 3 says.
@@ -209,35 +263,38 @@ mod tests {
 
     #[test]
     fn a_command_is_written_as_in_part_3() {
-        let bytes = encode(GET_RANDOM, &[], &[], &[0, 16]).unwrap();
-        assert_eq!(hex::encode(bytes), "80010000000c0000017b0010");
+        let bytes = encode(STARTUP, &[], &[], &[0, 0]).unwrap();
+        assert_eq!(hex::encode(bytes), "80010000000c000001440000");
         let bytes =
-            encode(NV_INCREMENT, &[Handle(0x0180_0001); 2], &[Authorisation::EmptyPassword], &[]).unwrap();
+            encode(NV_INCREMENT, &[Handle(0x0180_0001); 2], &[AuthorisationField::empty_password()], &[])
+                .unwrap();
         assert_eq!(
             hex::encode(bytes),
             "80020000001f000001340180000101800001000000094000000900000000\
              00"
         );
         assert!(encode(NV_INCREMENT, &[Handle(1)], &[], &[]).is_err());
-        assert!(encode(GET_RANDOM, &[], &[], &[0; 4_096]).is_err());
+        assert!(encode(STARTUP, &[], &[], &[0; 4_096]).is_err());
     }
 
     #[test]
     fn a_response_is_read_as_in_part_3() {
-        let success = |spec, text: &str| match decode(spec, &hex::decode(text).unwrap()).unwrap() {
+        let success = |spec, text: &str| match decode(spec, spec.authorisations, &hex::decode(text).unwrap())
+            .unwrap()
+        {
             Answer::Success(response) => response,
             Answer::Refused(code) => panic!("{code}"),
         };
-        let random = success(GET_RANDOM, "80010000000e000000000002abcd");
+        let random = success(READ_PUBLIC, "80010000000e000000000002abcd");
         assert_eq!(random.parameters.as_slice(), [0, 2, 0xab, 0xcd]);
         let session =
             success(START_AUTH_SESSION, "800100000010000000000300000000 00".replace(' ', "").as_str());
         assert_eq!(session.handle, Some(Handle(0x0300_0000)));
         let incremented = success(NV_INCREMENT, "80020000001300000000000000000000000000");
         assert!(incremented.parameters.is_empty());
-        let locked = decode(NV_INCREMENT, &hex::decode("80010000000a00000148").unwrap()).unwrap();
+        let locked = decode(NV_INCREMENT, 1, &hex::decode("80010000000a00000148").unwrap()).unwrap();
         assert!(matches!(locked, Answer::Refused(ResponseCode::NV_LOCKED)));
-        assert!(decode(GET_RANDOM, &hex::decode("80010000000f000000000002abcd").unwrap()).is_err());
+        assert!(decode(READ_PUBLIC, 0, &hex::decode("80010000000f000000000002abcd").unwrap()).is_err());
     }
 
     proptest! {
@@ -246,10 +303,10 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..60),
             spec in proptest::sample::select(ALL),
         ) {
-            let _ = decode(spec, &bytes);
+            let _ = decode(spec, spec.authorisations, &bytes);
             let mut framed = vec![0x80, 0x02, 0, 0, 0, u8::try_from(bytes.len() + 10).unwrap(), 0, 0, 0, 0];
             framed.extend_from_slice(&bytes);
-            let _ = decode(spec, &framed);
+            let _ = decode(spec, spec.authorisations, &framed);
         }
     }
 }

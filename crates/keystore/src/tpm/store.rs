@@ -4,14 +4,16 @@ use touchmark_identity::assurance::Storage;
 use touchmark_identity::evidence::{Evidence, Nonce, TpmEvidence};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::PublicKey;
-use touchmark_identity::tpm::{Handle, ObjectAttributes, PublicArea, ResponseCode, TpmFormatError};
+use touchmark_identity::tpm::{Handle, Name, ObjectAttributes, PublicArea, ResponseCode, TpmFormatError};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode, Header, Reader as _, SliceReader};
 use zeroize::Zeroizing;
 
 use super::command::{self, Authorisation, PART};
-use super::connection::{Connection, NvAttributes, NvPublic};
+use super::connection::{Connection, Created, NvAttributes, NvPublic};
+use super::measured::Measured;
 use super::names::Place;
+use super::session::PinnedSaltKey;
 use super::template::{self, EkTemplate};
 use super::transport::Address;
 use crate::kind::Kind;
@@ -47,6 +49,7 @@ const MAX_CHAIN: usize = 8;
 #[derive(Debug)]
 pub struct TpmStore {
     address: Address,
+    pinned: PinnedSaltKey,
 }
 
 /// An EK with its certificate. The handle is valid in the connection in which it was found.
@@ -64,18 +67,30 @@ struct NvLimits {
 
 impl TpmStore {
     /// Opens the TPM at `HOST:PORT` (raw TPM commands over TCP) or behind a device such as `/dev/tpmrm0`, and asks it
-    /// who it is. A connection attempt takes at most 5 seconds for each address of the host, a command at most 60.
+    /// who it is. Behind `?salt-key=` may follow the Name of the storage primary key in hex, as [`TpmStore::salt_key`]
+    /// gives it: a TPM with another one is refused. Without it the first Name that is seen counts, as long as the store
+    /// is open. A connection attempt takes at most 5 seconds for each address of the host, a command at most 60.
     ///
     /// # Errors
     /// [`StoreError::BadUri`] for another form of address, [`StoreError::Unreachable`] when there is no TPM.
     pub fn open(address: &str) -> Result<Self, StoreError> {
-        let mut store = Self { address: Address::parse(address)? };
+        let (address, name) = Address::parse_pinned(address)?;
+        let mut store = Self { address, pinned: PinnedSaltKey::new(name) };
         store.info()?;
         Ok(store)
     }
 
-    fn connect(&self) -> Result<Connection, StoreError> {
-        Connection::open(&self.address)
+    pub(super) fn connect(&self) -> Result<Connection, StoreError> {
+        Connection::open(&self.address, &self.pinned)
+    }
+
+    /// The Name of the key to which sessions are salted, after a session with the TPM has shown that it has that key.
+    ///
+    /// # Errors
+    /// [`StoreError::Tampered`] when it is another one than before.
+    pub fn salt_key(&mut self) -> Result<Name, StoreError> {
+        self.connect()?.secured()?;
+        self.pinned.name().cloned().ok_or(StoreError::Crypto { operation: "pinning the salt key" })
     }
 }
 
@@ -87,7 +102,7 @@ fn find_key(tpm: &mut Connection, place: &Place) -> Result<PublicArea, StoreErro
     }
 }
 
-fn p256(spec: command::Spec, public: &PublicArea) -> Result<PublicKey, StoreError> {
+pub(super) fn p256(spec: command::Spec, public: &PublicArea) -> Result<PublicKey, StoreError> {
     public.to_public_key().map_err(|cause| StoreError::Malformed {
         part: PART,
         command: spec.name,
@@ -95,8 +110,39 @@ fn p256(spec: command::Spec, public: &PublicArea) -> Result<PublicKey, StoreErro
     })
 }
 
+/// Makes a key for a place and loads it; it is not kept yet.
+pub(super) fn create_key(
+    tpm: &mut Connection,
+    place: &Place,
+) -> Result<(Handle, Created, PublicArea), StoreError> {
+    if tpm.read_public(place.handle)?.is_some() {
+        return Err(place.exists());
+    }
+    let (parent, _) = tpm.create_primary(Handle::OWNER, &template::storage_primary())?;
+    let created = tpm.create(parent, &template::device_key(&place.label), &[], &[])?;
+    let object = tpm.load(parent, &created.private, &created.public)?;
+    tpm.flush(parent)?;
+    let public = PublicArea::from_bytes(&created.public)
+        .map_err(|cause| command::malformed(command::CREATE, &cause))?;
+    Ok((object, created, public))
+}
+
+/// The key exists from here on, all of it: `TPM2_EvictControl` is one write to non-volatile memory.
+pub(super) fn keep_key(tpm: &mut Connection, object: Handle, place: &Place) -> Result<(), StoreError> {
+    tpm.evict_control(object, place.handle).map_err(|refused| match refused {
+        StoreError::Refused { code, .. } if ResponseCode(code) == ResponseCode::NV_DEFINED => place.exists(),
+        StoreError::Refused { code, .. } if ResponseCode(code) == ResponseCode::NV_SPACE => {
+            StoreError::Exhausted {
+                what: "room for persistent keys",
+                detail: format!("the TPM has no NV memory left for the key {:?}", place.name),
+            }
+        }
+        other => other,
+    })
+}
+
 /// The NV index at a place, where it is the one of that name.
-fn find_index(tpm: &mut Connection, place: &Place) -> Result<Option<NvPublic>, StoreError> {
+pub(super) fn find_index(tpm: &mut Connection, place: &Place) -> Result<Option<NvPublic>, StoreError> {
     Ok(tpm.nv_read_public(place.handle)?.filter(|public| public.policy == place.label))
 }
 
@@ -210,7 +256,8 @@ fn der_size(bytes: &[u8]) -> Option<usize> {
     (size <= bytes.len() && reader.remaining_len() >= header.length).then_some(size)
 }
 
-fn read_certificates(tpm: &mut Connection, index: Handle, buffer: u16) -> Result<Vec<u8>, StoreError> {
+/// All bytes of an index; none where it is not defined or was never written.
+fn read_index(tpm: &mut Connection, index: Handle, buffer: u16) -> Result<Vec<u8>, StoreError> {
     let Some(public) = tpm.nv_read_public(index)? else { return Ok(Vec::new()) };
     Ok(read_range(tpm, &public, 0, public.size, buffer)?.unwrap_or_default())
 }
@@ -222,7 +269,7 @@ fn find_ek(tpm: &mut Connection) -> Result<FoundEk, StoreError> {
     let mut without_key = None;
     for template in EkTemplate::ALL {
         let index = template.certificate_index();
-        let stored = read_certificates(tpm, index, buffer)?;
+        let stored = read_index(tpm, index, buffer)?;
         let Some(certificate) = split_certificates(&stored).into_iter().next() else { continue };
         let Ok(parsed) = Certificate::from_der(&certificate) else {
             without_key = Some(format!("the EK certificate at NV index {:#x} cannot be read", index.0));
@@ -240,15 +287,40 @@ fn find_ek(tpm: &mut Connection) -> Result<FoundEk, StoreError> {
                 return Ok(FoundEk { certificate, public, handle });
             }
         }
-        let (handle, public) = tpm.create_primary(Handle::ENDORSEMENT, &template.public_area())?;
-        if public.is_key_of(spki) {
-            return Ok(FoundEk { certificate, public, handle });
+        for area in ek_templates(tpm, template, buffer)? {
+            let (handle, public) = tpm.create_primary(Handle::ENDORSEMENT, &area)?;
+            if public.is_key_of(spki) {
+                return Ok(FoundEk { certificate, public, handle });
+            }
+            tpm.flush(handle)?;
         }
-        tpm.flush(handle)?;
         without_key = Some(format!("the TPM has no key for the EK certificate at NV index {:#x}", index.0));
     }
     let name = without_key.unwrap_or_else(|| "at any NV index of the TCG EK Credential Profile".to_owned());
     Err(StoreError::NotFound { what: "EK certificate", name })
+}
+
+/// The templates from which an EK may have been made: the maker's where he left one, or a nonce for it, and the default.
+fn ek_templates(
+    tpm: &mut Connection,
+    template: EkTemplate,
+    buffer: u16,
+) -> Result<Vec<PublicArea>, StoreError> {
+    let stored = read_index(tpm, template.template_index(), buffer)?;
+    let mut bases: Vec<PublicArea> = PublicArea::from_bytes(&stored).into_iter().collect();
+    bases.push(template.public_area());
+    let nonce = match template.nonce_index() {
+        Some(index) => read_index(tpm, index, buffer)?,
+        None => Vec::new(),
+    };
+    let mut areas = Vec::new();
+    for base in bases {
+        if !nonce.is_empty() {
+            areas.push(template::with_nonce(base.clone(), &nonce));
+        }
+        areas.push(base);
+    }
+    Ok(areas)
 }
 
 fn find_ek_chain(tpm: &mut Connection) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -258,16 +330,16 @@ fn find_ek_chain(tpm: &mut Connection) -> Result<Vec<Vec<u8>>, StoreError> {
         if index > template::EK_CHAIN_LAST {
             break;
         }
-        bytes.extend_from_slice(&read_certificates(tpm, index, buffer)?);
+        bytes.extend_from_slice(&read_index(tpm, index, buffer)?);
     }
     Ok(split_certificates(&bytes))
 }
 
-fn attestation_key(tpm: &mut Connection) -> Result<(Handle, PublicArea), StoreError> {
+pub(super) fn attestation_key(tpm: &mut Connection) -> Result<(Handle, PublicArea), StoreError> {
     tpm.create_primary(Handle::ENDORSEMENT, &template::attestation_key())
 }
 
-fn public_bytes(public: &PublicArea) -> Result<Vec<u8>, StoreError> {
+pub(super) fn public_bytes(public: &PublicArea) -> Result<Vec<u8>, StoreError> {
     public.to_bytes().map_err(|cause| command::malformed(command::READ_PUBLIC, &cause))
 }
 
@@ -307,37 +379,24 @@ impl KeyStore for TpmStore {
             vendor: letters(property(PT_MANUFACTURER)).trim().to_owned(),
             model: model.split_whitespace().collect::<Vec<_>>().join(" "),
             firmware: format!("{:x}.{:x}", property(PT_FIRMWARE_VERSION_1), property(PT_FIRMWARE_VERSION_2)),
-            capabilities: vec!["activate-credential", "attest", "counters", "objects", "ratchet"],
+            capabilities: vec!["activate-credential", "attest", "counters", "measured", "objects", "ratchet"],
         })
     }
 
     fn generate(&mut self, key: &KeyName) -> Result<PublicKey, StoreError> {
         let place = Place::of(Kind::Key, key.as_str());
         let mut tpm = self.connect()?;
-        if tpm.read_public(place.handle)?.is_some() {
-            return Err(place.exists());
-        }
-        let (parent, _) = tpm.create_primary(Handle::OWNER, &template::storage_primary())?;
-        let (object, public) = tpm.create_and_load(parent, &template::device_key(&place.label))?;
+        let (object, _, public) = create_key(&mut tpm, &place)?;
         let public_key = p256(command::CREATE, &public)?;
-        // The key exists from here on, all of it: TPM2_EvictControl is one write to non-volatile memory.
-        tpm.evict_control(object, place.handle).map_err(|refused| match refused {
-            StoreError::Refused { code, .. } if ResponseCode(code) == ResponseCode::NV_DEFINED => {
-                place.exists()
-            }
-            StoreError::Refused { code, .. } if ResponseCode(code) == ResponseCode::NV_SPACE => {
-                StoreError::Exhausted {
-                    what: "room for persistent keys",
-                    detail: format!("the TPM has no NV memory left for the key {:?}", place.name),
-                }
-            }
-            other => other,
-        })?;
+        keep_key(&mut tpm, object, &place)?;
         Ok(public_key)
     }
 
     fn public_key(&mut self, key: &KeyName) -> Result<PublicKey, StoreError> {
-        let public = find_key(&mut self.connect()?, &Place::of(Kind::Key, key.as_str()))?;
+        let place = Place::of(Kind::Key, key.as_str());
+        let mut tpm = self.connect()?;
+        let public = find_key(&mut tpm, &place)?;
+        tpm.confirm_public(place.handle)?;
         p256(command::READ_PUBLIC, &public)
     }
 
@@ -379,6 +438,10 @@ impl KeyStore for TpmStore {
     }
 
     fn objects(&mut self) -> Option<&mut dyn Objects> {
+        Some(self)
+    }
+
+    fn measured(&mut self) -> Option<&mut dyn Measured> {
         Some(self)
     }
 }

@@ -53,6 +53,20 @@ pub(super) fn storage_primary() -> PublicArea {
     }
 }
 
+/// Sealed bytes. With a policy they are given back in a session that fulfils it and no other; guessing of a value is
+/// locked by the TPM, where there is one.
+pub(super) fn sealed(auth_policy: Vec<u8>, without_value: bool) -> PublicArea {
+    let mut attributes = ObjectAttributes::FIXED_TPM | ObjectAttributes::FIXED_PARENT;
+    if auth_policy.is_empty() {
+        attributes = attributes | ObjectAttributes::USER_WITH_AUTH;
+    }
+    if without_value {
+        attributes = attributes | ObjectAttributes::NO_DA;
+    }
+    let key = KeyParameters::Sealed { unique: Vec::new() };
+    PublicArea { name_alg: AlgorithmId::SHA256, attributes, auth_policy, key }
+}
+
 fn p256_signing(attributes: ObjectAttributes, auth_policy: Vec<u8>) -> PublicArea {
     PublicArea {
         name_alg: AlgorithmId::SHA256,
@@ -115,6 +129,26 @@ impl EkTemplate {
         })
     }
 
+    /// The NV index where the maker may leave another template than the default one (the same places).
+    pub(super) fn template_index(self) -> Handle {
+        Handle(match self {
+            Self::L1 => 0x01c0_0004,
+            Self::L2 => 0x01c0_000c,
+            Self::H1 => 0x01c0_0013,
+            Self::H2 => 0x01c0_0015,
+            Self::H3 => 0x01c0_0017,
+        })
+    }
+
+    /// The NV index of the bytes that stand at the front of the unique field, in the low range alone.
+    pub(super) fn nonce_index(self) -> Option<Handle> {
+        match self {
+            Self::L1 => Some(Handle(0x01c0_0003)),
+            Self::L2 => Some(Handle(0x01c0_000b)),
+            _ => None,
+        }
+    }
+
     /// The public area from which the TPM makes the key again. Low-range keys need the policy and have unique fields of
     /// zeros; high-range keys may also be used with their password and have empty unique fields (annex B).
     pub(super) fn public_area(self) -> PublicArea {
@@ -151,6 +185,20 @@ impl EkTemplate {
         let attributes = if low { restricted } else { restricted | ObjectAttributes::USER_WITH_AUTH };
         PublicArea { name_alg, attributes, auth_policy, key }
     }
+}
+
+/// A template with the maker's nonce at the front of its unique field: of the modulus, or of the point's x. A nonce that
+/// is longer than the field is no nonce for it.
+pub(super) fn with_nonce(mut area: PublicArea, nonce: &[u8]) -> PublicArea {
+    let field = match &mut area.key {
+        KeyParameters::Rsa { modulus, .. } => modulus,
+        KeyParameters::Ecc { x, .. } => x,
+        KeyParameters::Sealed { unique } => unique,
+    };
+    if let Some(front) = field.get_mut(..nonce.len()) {
+        front.copy_from_slice(nonce);
+    }
+    area
 }
 
 /// NV indexes with the certificates that issued the EK certificates, in parts (the same profile, §2.2.1.5).

@@ -1,12 +1,16 @@
 //! Against swtpm, with tpm2-tools as a second opinion.
 
+mod bus;
+mod measured;
+
 use touchmark_identity::evidence::{Evidence, Nonce};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::sha256;
-use touchmark_identity::tpm::{Handle, PublicArea, Reader, Writer};
+use touchmark_identity::tpm::{Handle, KeyParameters, PublicArea, Reader, Writer};
 use touchmark_testkit::swtpm::{EkKind, Swtpm, tpm2_tool};
 
 use super::names::Place;
+use super::session::PinnedSaltKey;
 use super::template::EkTemplate;
 use super::{TpmStore, connection::Connection, transport::Address};
 use crate::kind::Kind;
@@ -18,6 +22,10 @@ fn key(name: &str) -> KeyName {
 
 fn counter(name: &str) -> CounterName {
     CounterName::new(name).unwrap()
+}
+
+fn connection(swtpm: &Swtpm) -> Connection {
+    Connection::open(&Address::parse(&swtpm.address).unwrap(), &PinnedSaltKey::default()).unwrap()
 }
 
 #[test]
@@ -87,11 +95,7 @@ fn keys_are_made_once_sign_and_are_deleted() {
     let place = Place::of(Kind::Key, "device");
     let handle = format!("{:#x}", place.handle.0);
     if let Some(output) = tpm2_tool(&swtpm, "tpm2_readpublic", &["-c", &handle]) {
-        let area = Connection::open(&Address::parse(&swtpm.address).unwrap())
-            .unwrap()
-            .read_public(place.handle)
-            .unwrap()
-            .unwrap();
+        let area = connection(&swtpm).read_public(place.handle).unwrap().unwrap();
         let text = String::from_utf8(output).unwrap();
         assert!(text.contains(&format!("name: {}", area.name().unwrap())), "{text}");
         assert!(text.contains(&area.attributes.to_string().to_lowercase()), "{text}");
@@ -188,10 +192,85 @@ fn the_ek_is_found_and_agrees_with_the_tools() {
             assert_eq!(certificate, identity.ek_certificate);
         }
         // The maker's template gives the maker's key, so the EK is found where nobody made it persistent.
-        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        let mut tpm = connection(&swtpm);
         let (_, made) = tpm.create_primary(Handle::ENDORSEMENT, &template.public_area()).unwrap();
         assert_eq!(made, PublicArea::from_bytes(&identity.ek_public).unwrap(), "{kind:?}");
     }
+}
+
+/// Puts a certificate for a key of this TPM where a maker would leave it; OpenSSL signs it.
+fn endorse(swtpm: &Swtpm, ek: &PublicArea, template: EkTemplate) {
+    let openssl = |arguments: &[&str]| {
+        let _silent = touchmark_testkit::openssl::must(swtpm.folder(), arguments);
+    };
+    std::fs::write(swtpm.folder().join("ek.der"), ek.spki_der().unwrap()).unwrap();
+    openssl(&["pkey", "-pubin", "-inform", "DER", "-in", "ek.der", "-out", "ek.pem"]);
+    openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "maker.key"]);
+    openssl(&["req", "-new", "-key", "maker.key", "-subj", "/CN=EK", "-out", "ek.csr"]);
+    let signed = ["x509", "-req", "-in", "ek.csr", "-signkey", "maker.key", "-force_pubkey", "ek.pem"];
+    openssl(&[&signed[..], &["-outform", "DER", "-out", "ek.crt"]].concat());
+    leave(swtpm, template.certificate_index(), &std::fs::read(swtpm.folder().join("ek.crt")).unwrap());
+}
+
+fn leave(swtpm: &Swtpm, index: Handle, bytes: &[u8]) {
+    std::fs::write(swtpm.folder().join("left"), bytes).unwrap();
+    let (index, size) = (format!("{:#x}", index.0), bytes.len().to_string());
+    let define = ["-C", "o", "-s", &size, "-a", "ownerread|ownerwrite|authread|authwrite", &index];
+    tpm2_tool(swtpm, "tpm2_nvdefine", &define).unwrap();
+    tpm2_tool(swtpm, "tpm2_nvwrite", &["-C", "o", "-i", "left", &index]).unwrap();
+}
+
+#[test]
+fn every_form_of_the_ek_is_found_and_opens_its_challenge() {
+    for (template, by_maker) in
+        [(EkTemplate::L2, false), (EkTemplate::H1, false), (EkTemplate::H2, false), (EkTemplate::L2, true)]
+    {
+        let Some(swtpm) = Swtpm::start(EkKind::Rsa2048) else { return };
+        if !touchmark_testkit::peer::all_present(&["openssl", "tpm2_nvwrite", "tpm2_makecredential"]) {
+            return;
+        }
+        let mut area = template.public_area();
+        if by_maker {
+            // A nonce of the maker's, and a template that differs in its unique field.
+            let KeyParameters::Ecc { y, .. } = &mut area.key else { panic!("{area:?}") };
+            y.fill(7);
+            leave(&swtpm, template.template_index(), &area.to_bytes().unwrap());
+            leave(&swtpm, template.nonce_index().unwrap(), &[0x5a; 16]);
+            area = super::template::with_nonce(area, &[0x5a; 16]);
+        }
+        let (_, made) = connection(&swtpm).create_primary(Handle::ENDORSEMENT, &area).unwrap();
+        endorse(&swtpm, &made, template);
+        // swtpm has a certificate of the low RSA key as well, which is looked for after all others.
+        let mut store = TpmStore::open(&swtpm.address).unwrap();
+        let identity = store.activate_credential().unwrap().endorsement_identity().unwrap();
+        assert_eq!(PublicArea::from_bytes(&identity.ek_public).unwrap(), made, "{template:?}");
+        let challenge = challenge_by_the_tools(&swtpm, &identity).unwrap();
+        let opened = store.activate_credential().unwrap().activate(&challenge).unwrap();
+        assert_eq!(opened.as_slice(), b"a secret of the tools", "{template:?}");
+    }
+}
+
+/// `tpm2_makecredential`; none where it is not installed.
+fn challenge_by_the_tools(
+    swtpm: &Swtpm,
+    identity: &crate::EndorsementIdentity,
+) -> Option<crate::CredentialChallenge> {
+    let name = PublicArea::from_bytes(&identity.ak_public).unwrap().name().unwrap();
+    let mut public = Writer::new("TPM2B_PUBLIC");
+    public.sized(&identity.ek_public);
+    std::fs::write(swtpm.folder().join("ek.pub"), public.finish().unwrap()).unwrap();
+    std::fs::write(swtpm.folder().join("secret"), b"a secret of the tools").unwrap();
+    let name = name.to_string();
+    let arguments = ["-T", "none", "-u", "ek.pub", "-s", "secret", "-n", &name, "-o", "credential"];
+    tpm2_tool(swtpm, "tpm2_makecredential", &arguments)?;
+    // The tools' file: a magic number and a version, 4 bytes each, then both structures with their sizes.
+    let file = std::fs::read(swtpm.folder().join("credential")).unwrap();
+    let mut reader = Reader::new("the tools' file", &file);
+    assert_eq!((reader.u32().unwrap(), reader.u32().unwrap()), (0xbadc_c0de, 1));
+    Some(crate::CredentialChallenge {
+        credential_blob: reader.sized(1_024).unwrap().to_vec(),
+        encrypted_secret: reader.sized(1_024).unwrap().to_vec(),
+    })
 }
 
 #[test]
@@ -200,24 +279,7 @@ fn a_challenge_by_the_tools_is_opened() {
         let Some(swtpm) = Swtpm::start(kind) else { return };
         let mut store = TpmStore::open(&swtpm.address).unwrap();
         let identity = store.activate_credential().unwrap().endorsement_identity().unwrap();
-        let name = PublicArea::from_bytes(&identity.ak_public).unwrap().name().unwrap();
-        let mut public = Writer::new("TPM2B_PUBLIC");
-        public.sized(&identity.ek_public);
-        std::fs::write(swtpm.folder().join("ek.pub"), public.finish().unwrap()).unwrap();
-        std::fs::write(swtpm.folder().join("secret"), b"a secret of the tools").unwrap();
-        let name = name.to_string();
-        let arguments = ["-T", "none", "-u", "ek.pub", "-s", "secret", "-n", &name, "-o", "credential"];
-        if tpm2_tool(&swtpm, "tpm2_makecredential", &arguments).is_none() {
-            return;
-        }
-        // The tools' file: a magic number and a version, 4 bytes each, then both structures with their sizes.
-        let file = std::fs::read(swtpm.folder().join("credential")).unwrap();
-        let mut reader = Reader::new("the tools' file", &file);
-        assert_eq!((reader.u32().unwrap(), reader.u32().unwrap()), (0xbadc_c0de, 1));
-        let challenge = crate::CredentialChallenge {
-            credential_blob: reader.sized(1_024).unwrap().to_vec(),
-            encrypted_secret: reader.sized(1_024).unwrap().to_vec(),
-        };
+        let Some(challenge) = challenge_by_the_tools(&swtpm, &identity) else { return };
         let opened = store.activate_credential().unwrap().activate(&challenge).unwrap();
         assert_eq!(opened.as_slice(), b"a secret of the tools", "{kind:?}");
     }
@@ -239,19 +301,19 @@ fn nothing_stays_loaded_even_after_errors_and_leftovers_are_swept() {
         assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
     }
     let loaded = || {
-        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        let mut tpm = connection(&swtpm);
         [0x8000_0000u32, 0x0200_0000, 0x0300_0000].map(|first| tpm.handles_from(Handle(first)).unwrap().len())
     };
     assert_eq!(loaded(), [0, 0, 0]);
 
     // A process that died left all slots full.
     let leave = |_| {
-        let mut tpm = Connection::open(&Address::parse(&swtpm.address).unwrap()).unwrap();
+        let mut tpm = connection(&swtpm);
         tpm.create_primary(Handle::OWNER, &super::template::storage_primary()).unwrap();
         tpm.forget_loaded();
     };
     (0..3).for_each(leave);
-    assert_eq!(loaded(), [3, 0, 0]);
+    assert_eq!(loaded(), [3, 3, 0]);
     assert!(store.sign_digest(&key("device"), &[1; 32]).is_ok());
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use touchmark_identity::tpm::Name;
 use zeroize::Zeroizing;
 
 use crate::StoreError;
@@ -16,6 +17,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
 /// No command or response is larger than this, in bytes (`TPM_PT_MAX_RESPONSE_SIZE` of PC clients).
 pub(super) const MAX_BYTES: usize = 4_096;
+/// A Name with SHA-256.
+const NAME_BYTES: usize = 34;
 /// Tag, size and code.
 pub(super) const HEADER_BYTES: usize = 10;
 
@@ -46,6 +49,22 @@ impl Address {
             _ => Err(bad(
                 "the port behind the last colon must be a number from 1 to 65535, the host in front not empty",
             )),
+        }
+    }
+
+    /// Reads an address as above, behind which `?salt-key=` and the Name of the salt key in hex may follow.
+    pub(super) fn parse_pinned(text: &str) -> Result<(Self, Option<Name>), StoreError> {
+        let Some((address, settings)) = text.split_once('?') else { return Ok((Self::parse(text)?, None)) };
+        let name = settings.strip_prefix("salt-key=").and_then(|digits| hex::decode(digits).ok());
+        match name {
+            Some(name) if name.len() == NAME_BYTES => Ok((Self::parse(address)?, Some(Name(name)))),
+            _ => Err(StoreError::BadUri {
+                uri: text.chars().take(200).collect(),
+                detail: format!(
+                    "behind the question mark stands salt-key= and the name of the TPM's storage primary key, {NAME_BYTES} \
+                     bytes in hex"
+                ),
+            }),
         }
     }
 
@@ -157,6 +176,23 @@ mod tests {
         assert_eq!(Address::parse("/dev/tpmrm0").unwrap(), Address::Device("/dev/tpmrm0".into()));
         for wrong in ["", "tpm", ":1", "host:", "host:0", "host:65536", "host:-1"] {
             assert!(matches!(Address::parse(wrong), Err(StoreError::BadUri { .. })), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_pinned_salt_key_is_read() {
+        let digits = format!("000b{}", "5a".repeat(32));
+        let (address, name) = Address::parse_pinned(&format!("127.0.0.1:2321?salt-key={digits}")).unwrap();
+        assert_eq!(address, Address::Tcp("127.0.0.1:2321".into()));
+        assert_eq!(name.unwrap().to_string(), digits);
+        assert_eq!(
+            Address::parse_pinned("/dev/tpmrm0").unwrap(),
+            (Address::Device("/dev/tpmrm0".into()), None)
+        );
+        for wrong in
+            ["/dev/tpmrm0?", "/dev/tpmrm0?salt-key=", "/dev/tpmrm0?salt-key=000b", "/dev/tpmrm0?key=00"]
+        {
+            assert!(matches!(Address::parse_pinned(wrong), Err(StoreError::BadUri { .. })), "{wrong}");
         }
     }
 

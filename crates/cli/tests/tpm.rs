@@ -1,0 +1,89 @@
+//! A TPM (swtpm) at the command line: quotes, and secrets that follow the state of the platform.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers: a surprise is a panic")]
+
+use std::fs;
+use std::process::Command;
+
+use touchmark_testkit::openssl;
+use touchmark_testkit::process::{Finished, run};
+use touchmark_testkit::swtpm::{EkKind, Swtpm, tpm2_tool};
+
+const NONCE: &str = "00112233445566778899aabbccddeeff";
+
+fn touchmark(swtpm: &Swtpm, arguments: &[&str], input: &[u8]) -> Finished {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_touchmark"));
+    command.args(arguments).current_dir(swtpm.folder());
+    run(&mut command, input)
+}
+
+fn keystore(swtpm: &Swtpm, verb: &str, arguments: &[&str], input: &[u8]) -> Finished {
+    let store = format!("tpm:{}", swtpm.address);
+    touchmark(swtpm, &[&["keystore", verb, "--store", &store], arguments].concat(), input)
+}
+
+#[test]
+fn a_quote_is_appraised_and_a_secret_follows_an_approval() {
+    let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
+    if !touchmark_testkit::peer::all_present(&["openssl", "tpm2_pcrextend", "tpm2_quote"]) {
+        return;
+    }
+    let keygen = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "approver.key"];
+    let _silent = openssl::must(swtpm.folder(), &keygen);
+    let _silent =
+        openssl::must(swtpm.folder(), &["ec", "-in", "approver.key", "-pubout", "-out", "approver.pem"]);
+    let seal =
+        ["--pcrs", "sha256:16", "--approver", "approver.pem", "--reference", "6469736b", "--out", "sealed"];
+    let _sealed = keystore(&swtpm, "seal", &seal, b"a secret").must_end_with(0);
+    let refused = keystore(&swtpm, "unseal", &["--in", "sealed"], &[]).must_end_with(1);
+    assert!(refused.stderr.contains("KS-0015"), "{}", refused.stderr);
+
+    // What the approver signs comes with a quote.
+    let approve = || {
+        let quote =
+            ["--pcrs", "sha256:16", "--nonce", NONCE, "--to-approve", "state", "--reference", "6469736b"];
+        let quoted =
+            keystore(&swtpm, "quote", &[&quote[..], &["--out", "quote"]].concat(), &[]).must_end_with(0);
+        assert_eq!(quoted.text(), "");
+        let _silent = openssl::must(
+            swtpm.folder(),
+            &["dgst", "-sha256", "-sign", "approver.key", "-out", "state.sig", "state"],
+        );
+    };
+    let unseal = ["--in", "sealed", "--approval", "state.sig"];
+    approve();
+    assert_eq!(keystore(&swtpm, "unseal", &unseal, &[]).must_end_with(0).text(), hex::encode(b"a secret"));
+    let _extended = tpm2_tool(&swtpm, "tpm2_pcrextend", &[&format!("16:sha256={}", "44".repeat(32))]);
+    let refused = keystore(&swtpm, "unseal", &unseal, &[]).must_end_with(1);
+    assert!(refused.stderr.contains("another state"), "{}", refused.stderr);
+    approve();
+    let to_file = [&unseal[..], &["--out", "secret"]].concat();
+    let _written = keystore(&swtpm, "unseal", &to_file, &[]).must_end_with(0);
+    assert_eq!(fs::read(swtpm.folder().join("secret")).unwrap(), b"a secret");
+
+    // The quote is held against a policy.
+    let quote: serde_json::Value =
+        serde_json::from_slice(&fs::read(swtpm.folder().join("quote")).unwrap()).unwrap();
+    assert_eq!(quote["schema"], "touchmark.quote/1");
+    let value = quote["pcrs"][0]["value"].as_str().unwrap();
+    let ak = hex::decode(quote["ak_public"].as_str().unwrap()).unwrap();
+    let ak_name = format!("000b{}", hex::encode(touchmark_identity::key::sha256(&ak)));
+    let appraise = |nonce: &str, policy: &str| {
+        fs::write(swtpm.folder().join("policy.toml"), policy).unwrap();
+        let arguments = ["attest", "quote", "--quote", "quote", "--nonce", nonce, "--ak-name", &ak_name];
+        touchmark(&swtpm, &[&arguments[..], &["--policy", "policy.toml"]].concat(), &[])
+    };
+    let good = format!("[registers]\n\"sha256:16\" = [\"{value}\"]\n");
+    let appraised = appraise(NONCE, &good).must_end_with(0);
+    assert!(appraised.text().starts_with("started as the policy says"), "{}", appraised.text());
+    let zeros = "0".repeat(64);
+    for (nonce, policy, code, says) in [
+        ("ffeeddccbbaa99887766554433221100", good.as_str(), 1, "AT-0012"),
+        (NONCE, &format!("[registers]\n\"sha256:16\" = [\"{zeros}\"]\n"), 1, "AT-0019"),
+        (NONCE, &format!("[registers]\n\"sha256:0\" = [\"{zeros}\"]\n"), 1, "AT-0020"),
+        (NONCE, &format!("event_log = true\n{good}"), 1, "AT-0020"),
+        (NONCE, "[registers]\n\"sha1:0\" = []\n", 2, "selects no PCRs"),
+    ] {
+        let failed = appraise(nonce, policy).must_end_with(code);
+        assert!(failed.stderr.contains(says), "{says} is not in {}", failed.stderr);
+    }
+}
