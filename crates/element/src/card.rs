@@ -27,7 +27,7 @@ pub(crate) enum Refusal {
     Class,
     /// The class names a logical channel that is not open.
     Channel,
-    /// The class asks for secure messaging, and no secure channel session is open.
+    /// The class asks for secure messaging of another kind than GlobalPlatform's.
     SecureMessaging,
     /// Another command came where the next of a chain was due.
     ChainBroken,

@@ -11,7 +11,7 @@
 //!
 //! An [`Element`] is driven by calls ([`Element::transmit`]) or over TCP ([`tcp::serve`]).
 //!
-//! Deliberately absent, so far: secure channels (SCP03), authenticated sessions, algorithms other than ECDSA on P-256
+//! Deliberately absent, so far: authenticated sessions of the applet, algorithms other than ECDSA on P-256
 //! with SHA-256. The interface follows NXP AN12413 for applet 3.x as NXP's host libraries show it.
 //!
 //! ```
@@ -41,6 +41,7 @@ mod iot;
 mod notes;
 mod object;
 mod runtime;
+mod scp;
 mod store;
 pub mod tcp;
 
@@ -60,6 +61,7 @@ pub use card::Session;
 pub use certificate::TEST_ROOT_CERTIFICATE_PEM;
 pub use error::ElementError;
 pub use fault::Fault;
+pub use runtime::Answer;
 
 use card::Card;
 use gp::Gp;
@@ -123,12 +125,18 @@ impl Element {
     /// The answer is empty when the element has no power: after a failed write, or a fault that a test armed. It then
     /// has to be opened anew.
     pub fn transmit(&mut self, apdu: &[u8]) -> Vec<u8> {
-        self.card.transmit(&mut self.session, apdu)
+        self.card.transmit(&mut self.session, apdu).bytes
     }
 
     /// Answers one APDU in the given session: its logical channels, what is selected there, and what waits for GET
     /// RESPONSE.
     pub fn transmit_in(&mut self, session: &mut Session, apdu: &[u8]) -> Vec<u8> {
+        self.card.transmit(session, apdu).bytes
+    }
+
+    /// The same, with the time that the card takes for it. The element has no clock: who carries the answer to the host
+    /// waits so long before it does.
+    pub fn answer(&mut self, session: &mut Session, apdu: &[u8]) -> Answer {
         self.card.transmit(session, apdu)
     }
 

@@ -11,6 +11,7 @@ pub(crate) mod data;
 mod delete;
 mod install;
 mod keys;
+mod put_key;
 pub(crate) mod registry;
 mod status;
 mod test_keys;
@@ -24,7 +25,7 @@ use touchmark_identity::apdu::{Command, se05x};
 use crate::card::{Card, Refusal};
 use crate::runtime::Reply;
 pub(crate) use aid::Aid;
-pub(crate) use keys::KeySet;
+pub(crate) use keys::{KeySet, Secret};
 use registry::{
     CardState, DOMAIN_ELF, ELFS, ISSUER_DOMAIN, Instance, Module, PLATFORM_DOMAIN, life, privilege,
 };
@@ -180,15 +181,15 @@ impl Gp {
     }
 }
 
-/// How a session on a logical channel is protected: what a command has proved of its sender.
+/// What a command has proved of its sender: that it holds a key set which speaks for a domain.
 ///
 /// A secure channel protocol makes one when it has authenticated the host, and forgets it when the session ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Level {
-    /// The domain whose keys authenticated the host.
+    /// The domain for which the host authenticated.
     pub(crate) domain: Aid,
-    /// The bits of EXTERNAL AUTHENTICATE (Amendment D §7.1.2.1): 01 C-MAC, 02 C-DECRYPTION, 10 R-MAC, 20 R-ENCRYPTION.
-    pub(crate) bits: u8,
+    /// The static data encryption key of the set, for PUT KEY.
+    pub(crate) dek: Option<Secret>,
 }
 
 /// What the card manager remembers between the commands of one channel.
@@ -207,6 +208,7 @@ const INS_GET_DATA: u8 = 0xCA;
 const INS_GET_STATUS: u8 = 0xF2;
 const INS_INSTALL: u8 = 0xE6;
 const INS_LOAD: u8 = 0xE8;
+const INS_PUT_KEY: u8 = 0xD8;
 const INS_SET_STATUS: u8 = 0xF0;
 const INS_STORE_DATA: u8 = 0xE2;
 
@@ -233,7 +235,7 @@ pub(crate) fn process(
         // The code of this element is this program; no load file could run here, whoever signs it.
         INS_LOAD => return Err(Refusal::Function),
         INS_INSTALL if command.p1 & install::FOR_LOAD != 0 => return Err(Refusal::Function),
-        INS_DELETE | INS_GET_STATUS | INS_INSTALL | INS_SET_STATUS | INS_STORE_DATA => {}
+        INS_DELETE | INS_GET_STATUS | INS_INSTALL | INS_PUT_KEY | INS_SET_STATUS | INS_STORE_DATA => {}
         _ => return Err(Refusal::Instruction),
     }
     if card.level().is_none_or(|level| level.domain != domain.aid) {
@@ -246,6 +248,7 @@ pub(crate) fn process(
         _ if card.gp().card == CardState::Locked => Err(Refusal::NotNow),
         INS_DELETE => delete::process(card, domain, elsewhere, command),
         INS_INSTALL => install::process(card, volatile, domain, command),
+        INS_PUT_KEY => put_key::process(card, domain, command),
         _ => data::store(card, volatile, domain, command),
     }
 }

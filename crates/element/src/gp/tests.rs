@@ -42,7 +42,7 @@ fn play(name: &str, text: &str, wrong: &mut Vec<String>) -> usize {
             }
             Some(("@", aid)) => {
                 let domain = Aid::new(&hex::decode(aid).unwrap()).unwrap();
-                element.session.authenticate(Level { domain, bits: 0x33 });
+                element.session.authenticate(Level { domain, dek: None });
             }
             _ => assert!(line.is_empty(), "{place}: neither command nor response"),
         }
@@ -87,7 +87,7 @@ fn nothing_changes_without_authentication() {
     }
     // Neither does an authentication with another domain's keys help.
     let platform = Aid::new(super::registry::PLATFORM_DOMAIN).unwrap();
-    element.session.authenticate(Level { domain: platform, bits: 0x33 });
+    element.session.authenticate(Level { domain: platform, dek: None });
     assert_eq!(element.transmit(&hex::decode("80F08007").unwrap()), [0x69, 0x82]);
 }
 

@@ -1,17 +1,20 @@
 //! The card runtime: logical channels, command and response chaining, selection, and the gate of the card's life cycle
 //! (ISO/IEC 7816-4; GlobalPlatform Card Specification 2.3.1 §6).
 
-mod class;
 mod select;
 
-use touchmark_identity::apdu::{Command, MAX_COMMAND_DATA, Response, StatusWord};
+use std::time::Duration;
+
+use touchmark_identity::apdu::class::Class;
+use touchmark_identity::apdu::scp03::{EXTERNAL_AUTHENTICATE, INITIALIZE_UPDATE, SecureChannel};
+use touchmark_identity::apdu::{Command, MAX_COMMAND_DATA, RawCommand, Response, StatusWord};
 
 use crate::card::{Applet, Card, Refusal};
 use crate::gp::registry::{CardState, Instance, Module};
 use crate::gp::{self, Aid};
 use crate::iot::Iot;
 use crate::notes;
-use class::Class;
+use crate::scp::{self, Handshake};
 
 /// MANAGE CHANNEL (ISO/IEC 7816-4 §11.1.2).
 const INS_MANAGE_CHANNEL: u8 = 0x70;
@@ -39,6 +42,15 @@ impl From<Vec<u8>> for Reply {
     }
 }
 
+/// What an element does with an APDU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The response APDU; empty when the element has no power.
+    pub bytes: Vec<u8>,
+    /// How long the element takes for it, beyond the time of the computation.
+    pub delay: Duration,
+}
+
 /// What belongs to one connection, from its reset on: the logical channels, and on each what is selected and what waits.
 pub struct Session {
     channels: [Option<Channel>; CHANNELS],
@@ -53,10 +65,24 @@ struct Channel {
     pending: Option<Reply>,
     /// The beginning of a chain of commands.
     chain: Option<Command>,
-    /// The secure channel session.
-    secure: Option<gp::Level>,
+    /// A secure channel session that is being opened.
+    handshake: Option<Handshake>,
+    /// The host has authenticated, with the protection of what follows.
+    level: Option<gp::Level>,
+    codec: Option<SecureChannel>,
+    /// How long the card takes for the command.
+    delay: Duration,
     /// What the card manager remembers between commands.
     gp: gp::Volatile,
+}
+
+impl Channel {
+    /// Ends the secure channel session.
+    fn close(&mut self) {
+        self.handshake = None;
+        self.level = None;
+        self.codec = None;
+    }
 }
 
 impl Session {
@@ -73,7 +99,7 @@ impl Session {
     /// Puts a secure channel session on the basic channel, as an authentication would.
     #[cfg(test)]
     pub(crate) fn authenticate(&mut self, level: gp::Level) {
-        self.channels[0].as_mut().unwrap().secure = Some(level);
+        self.channels[0].as_mut().unwrap().level = Some(level);
     }
 }
 
@@ -97,23 +123,29 @@ impl std::fmt::Debug for Session {
 
 impl Card {
     /// Answers one APDU; nothing at all without power.
-    pub(crate) fn transmit(&mut self, session: &mut Session, apdu: &[u8]) -> Vec<u8> {
+    pub(crate) fn transmit(&mut self, session: &mut Session, apdu: &[u8]) -> Answer {
+        let mut delay = Duration::ZERO;
+        let answer =
+            if self.is_powered() { self.receive(session, apdu, &mut delay) } else { Err(Refusal::Commit) };
         if !self.is_powered() {
-            return Vec::new();
+            return Answer { bytes: Vec::new(), delay };
         }
-        let answer = self.receive(session, apdu);
-        if !self.is_powered() {
-            return Vec::new();
-        }
-        answer.unwrap_or_else(|refusal| Response { data: Vec::new(), sw: refusal.status() }).encode()
+        let response = answer.unwrap_or_else(failed);
+        Answer { bytes: response.encode(), delay }
     }
 
-    fn receive(&mut self, session: &mut Session, apdu: &[u8]) -> Result<Response, Refusal> {
-        let command = Command::parse(apdu).map_err(|_| Refusal::Length)?;
-        let class = Class::parse(command.cla).ok_or(Refusal::Class)?;
+    fn receive(
+        &mut self,
+        session: &mut Session,
+        apdu: &[u8],
+        delay: &mut Duration,
+    ) -> Result<Response, Refusal> {
+        let raw = RawCommand::parse(apdu).map_err(|_| Refusal::Length)?;
+        let class = Class::parse(raw.command.cla).ok_or_else(|| class_refusal(raw.command.cla))?;
         let slot = usize::from(class.channel);
         let mut channel = session.channels.get_mut(slot).and_then(Option::take).ok_or(Refusal::Channel)?;
-        let answer = self.on_channel(session, &mut channel, class, command);
+        let answer = self.on_channel(session, &mut channel, class, &raw);
+        *delay = std::mem::take(&mut channel.delay);
         if let Some(slot) = session.channels.get_mut(slot) {
             // MANAGE CHANNEL may have closed its own channel: it says so by leaving no room for it.
             if !matches!(answer, Ok((_, Fate::Closed))) {
@@ -128,17 +160,49 @@ impl Card {
         session: &mut Session,
         channel: &mut Channel,
         class: Class,
-        command: Command,
+        raw: &RawCommand,
     ) -> Result<(Response, Fate), Refusal> {
         let waiting = channel.pending.take();
         if channel.selected.is_none() {
             channel.selected = self.gp().default_selected().map(|instance| instance.aid.clone());
         }
-        if class.secure {
-            // Chains are for what is longer than a command; behind a MAC each command stands for itself.
-            return Err(if class.chained { Refusal::Chaining } else { Refusal::SecureMessaging });
+        // The answer to a challenge comes next, or not at all.
+        let begun = match raw.command.ins {
+            INS_GET_RESPONSE if !class.proprietary => None,
+            _ => channel.handshake.take(),
+        };
+        if class.secure && class.chained {
+            // Chains are for what is longer than a command; behind a code each command stands for itself.
+            channel.close();
+            return Err(Refusal::Chaining);
         }
-        let Some(mut command) = link(channel, class, command)? else {
+        let ins = raw.command.ins;
+        let handshake = class.proprietary
+            && match ins {
+                INITIALIZE_UPDATE => !class.secure,
+                EXTERNAL_AUTHENTICATE => class.secure,
+                _ => false,
+            };
+        if handshake {
+            let reply = self.authenticate(channel, begun, raw)?;
+            let ne = raw.command.le.unwrap_or(u32::MAX);
+            return Ok((split(channel, reply, ne), Fate::Open));
+        }
+        // These are for the card, not for whoever the secure channel ends at.
+        let for_the_card =
+            !class.proprietary && matches!(ins, INS_GET_RESPONSE | INS_SELECT | INS_MANAGE_CHANNEL);
+        let opened = match channel.codec.as_mut() {
+            Some(codec) if class.secure || !for_the_card => {
+                let opened = codec.unwrap(raw);
+                if opened.is_err() {
+                    channel.close();
+                }
+                opened?
+            }
+            None if class.secure => return Err(Refusal::Security),
+            _ => raw.command.clone(),
+        };
+        let Some(mut command) = link(channel, class, opened)? else {
             return Ok((Response { data: Vec::new(), sw: StatusWord::SUCCESS }, Fate::Open));
         };
         command.cla = class.base();
@@ -146,21 +210,72 @@ impl Card {
         let unlimited = class.proprietary || command.ins == INS_SELECT;
         let ne = command.le.unwrap_or(if unlimited { u32::MAX } else { NE_WITHOUT_LE });
 
-        self.gate(&command)?;
-        let interindustry = (!class.proprietary).then_some(command.ins);
-        let (reply, fate) = match interindustry {
-            Some(INS_GET_RESPONSE) => (waiting.ok_or(Refusal::NotNow)?, Fate::Open),
-            Some(INS_MANAGE_CHANNEL) => self.manage_channel(session, channel, class.channel, &command)?,
-            Some(INS_SELECT) => {
-                let reply = self.select(channel.selected.as_ref(), &command)?;
-                channel.secure = None;
-                channel.gp = gp::Volatile::default();
-                channel.selected = Some(reply.0);
-                (reply.1, Fate::Open)
-            }
-            _ => (self.dispatch(session, channel, &command)?, Fate::Open),
+        let carried_out = self.carry_out(session, channel, class, &command, waiting);
+        // What waits for GET RESPONSE has its code already.
+        let plain = for_the_card && (!class.secure || ins == INS_GET_RESPONSE);
+        if plain || !self.is_powered() {
+            let (reply, fate) = carried_out?;
+            return Ok((split(channel, reply, ne), fate));
+        }
+        let (response, fate) = match carried_out {
+            Ok((Reply { data, sw }, fate)) => (Response { data, sw }, fate),
+            Err(refusal) => (failed(refusal), Fate::Open),
         };
-        Ok((split(channel, reply, ne), fate))
+        let Response { data, sw } = match channel.codec.as_mut() {
+            Some(codec) => codec.wrap_response(response)?,
+            None => response,
+        };
+        Ok((split(channel, Reply { data, sw }, ne), fate))
+    }
+
+    fn carry_out(
+        &mut self,
+        session: &mut Session,
+        channel: &mut Channel,
+        class: Class,
+        command: &Command,
+        waiting: Option<Reply>,
+    ) -> Result<(Reply, Fate), Refusal> {
+        self.gate(command)?;
+        let interindustry = (!class.proprietary).then_some(command.ins);
+        match interindustry {
+            Some(INS_GET_RESPONSE) => Ok((waiting.ok_or(Refusal::NotNow)?, Fate::Open)),
+            Some(INS_MANAGE_CHANNEL) => self.manage_channel(session, channel, class.channel, command),
+            Some(INS_SELECT) => {
+                let (aid, reply) = self.select(channel.selected.as_ref(), command)?;
+                channel.close();
+                channel.gp = gp::Volatile::default();
+                channel.selected = Some(aid);
+                Ok((reply, Fate::Open))
+            }
+            _ => Ok((self.dispatch(session, channel, command)?, Fate::Open)),
+        }
+    }
+
+    /// INITIALIZE UPDATE and EXTERNAL AUTHENTICATE, with whatever is selected: an applet leaves them to its domain.
+    fn authenticate(
+        &mut self,
+        channel: &mut Channel,
+        begun: Option<Handshake>,
+        raw: &RawCommand,
+    ) -> Result<Reply, Refusal> {
+        self.gate(&raw.command)?;
+        channel.close();
+        channel.chain = None;
+        channel.gp = gp::Volatile::default();
+        let instance = self.selected(channel)?.clone();
+        if raw.command.ins == INITIALIZE_UPDATE {
+            let (handshake, answer, delay) = scp::initialize_update(self, &instance, &raw.command)?;
+            channel.handshake = Some(handshake);
+            channel.delay = delay;
+            return Ok(answer.into());
+        }
+        let (opened, reply) = scp::external_authenticate(self, begun.ok_or(Refusal::NotNow)?, raw)?;
+        if let Some((level, codec)) = opened {
+            channel.level = Some(level);
+            channel.codec = Some(codec);
+        }
+        Ok(reply)
     }
 
     /// What the life cycle of the card lets through (GlobalPlatform Card Specification 2.3.1 §5.1.1): a terminated
@@ -234,7 +349,7 @@ impl Card {
         command: &Command,
     ) -> Result<Reply, Refusal> {
         let instance = self.selected(channel)?.clone();
-        self.set_level(channel.secure.clone());
+        self.set_level(channel.level.clone());
         match instance.module {
             Module::Domain => {
                 let elsewhere = session.selections();
@@ -262,6 +377,19 @@ impl Card {
         }
         Ok(instance)
     }
+}
+
+/// What is wrong with a class that is none (ISO/IEC 7816-4 §5.4.1): bits 3 and 4 may ask for another secure messaging
+/// than GlobalPlatform's.
+fn class_refusal(cla: u8) -> Refusal {
+    match cla {
+        0x00..=0x1F | 0x80..=0x9F if cla & 0x0C != 0 => Refusal::SecureMessaging,
+        _ => Refusal::Class,
+    }
+}
+
+fn failed(refusal: Refusal) -> Response {
+    Response { data: Vec::new(), sw: refusal.status() }
 }
 
 /// Whether a channel is there after a command.
