@@ -31,7 +31,7 @@ pub struct AgentConfig {
     /// The kind of device.
     pub device_type: DeviceType,
     /// Where the key lives, as an address that [`StoreUri`] reads: `software:FILE`, `software:IMAGE#FILE`,
-    /// `tpm:DEVICE`, `element:tcp:HOST:PORT`, `pkcs11:…`.
+    /// `tpm:DEVICE`, `element:tcp:HOST:PORT`, `element:pcsc:READER`, `element:i2c:DEVICE`, `pkcs11:…`.
     #[serde(deserialize_with = "store_uri")]
     pub store: StoreUri,
     /// A file that holds the passphrase or PIN of the store. Default: none; a key file is then in plain flash mode.

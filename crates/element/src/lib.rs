@@ -9,7 +9,8 @@
 //! Below the applet is a card manager after GlobalPlatform Card Specification 2.3.1: security domains, a registry, life
 //! cycles.
 //!
-//! An [`Element`] is driven by calls ([`Element::transmit`]) or over TCP ([`tcp::serve`]).
+//! An [`Element`] is driven by calls ([`Element::transmit`]) over TCP ([`tcp::serve`]), as a card of
+//! `pcscd` ([`vpcd::serve`]), or as a part on an I²C bus ([`t1`]).
 //!
 //! Deliberately absent, so far: authenticated sessions of the applet, algorithms other than ECDSA on P-256
 //! with SHA-256. The interface follows NXP AN12413 for applet 3.x as NXP's host libraries show it.
@@ -36,14 +37,18 @@ mod card;
 mod certificate;
 mod error;
 mod fault;
+mod frames;
 mod gp;
 mod iot;
 mod notes;
 mod object;
 mod runtime;
 mod scp;
+mod served;
 mod store;
+pub mod t1;
 pub mod tcp;
+pub mod vpcd;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,6 +67,7 @@ pub use certificate::TEST_ROOT_CERTIFICATE_PEM;
 pub use error::ElementError;
 pub use fault::Fault;
 pub use runtime::Answer;
+pub use served::Served;
 
 use card::Card;
 use gp::Gp;

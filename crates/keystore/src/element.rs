@@ -28,7 +28,9 @@
 //! Deliberately absent, so far: sessions with authentication.
 
 mod channel;
+mod i2c;
 mod labels;
+mod pcsc;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -49,7 +51,9 @@ use crate::store::{
     ActivateCredential, Attest, Attested, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
 };
 pub use channel::{ChannelKeys, Secured};
+pub use i2c::I2cTransport;
 use labels::{Slot, Slots};
+pub use pcsc::PcscTransport;
 pub use transport::{TcpTransport, Transport};
 
 /// What the errors call the part.

@@ -1,5 +1,6 @@
 //! Addresses of key stores: `software:FILE`, `software:IMAGE#FILE`, `tpm:DEVICE or HOST:PORT`,
-//! `element:tcp:HOST:PORT`, also with `?scp03=FILE&kvn=0B`, `pkcs11:…` (RFC 7512).
+//! `element:tcp:HOST:PORT`, `element:pcsc:READER`, `element:i2c:DEVICE`, each also with `?scp03=FILE&kvn=0B`, `pkcs11:…`
+//! (RFC 7512).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::str::FromStr;
 use touchmark_identity::text::printable;
 use zeroize::Zeroizing;
 
-use crate::element::{ChannelKeys, ElementStore, TcpTransport};
+use crate::element::{ChannelKeys, ElementStore, I2cTransport, PcscTransport, TcpTransport, Transport};
 use crate::pkcs11::Pkcs11Store;
 use crate::software::flash::{FlashImage, FlashMedium};
 use crate::software::{FileMedium, Medium, Protection, SoftwareStore};
@@ -30,10 +31,10 @@ pub enum StoreUri {
         /// `HOST:PORT`, or the path of a character device.
         address: String,
     },
-    /// A secure element behind TCP.
-    ElementTcp {
-        /// `HOST:PORT`.
-        address: String,
+    /// A secure element.
+    Element {
+        /// How it is reached.
+        link: ElementLink,
         /// The keys of the secure channel; without them everything goes over in plain.
         scp03: Option<ChannelUri>,
     },
@@ -46,6 +47,60 @@ pub enum StoreUri {
         /// `pin-source`: a file that holds the PIN.
         pin_source: Option<PathBuf>,
     },
+}
+
+/// How a secure element is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ElementLink {
+    /// Over TCP, at `HOST:PORT`.
+    Tcp(String),
+    /// In the PC/SC reader of this name, which is percent-encoded in the address.
+    Pcsc(String),
+    /// On the I²C bus behind this character device.
+    I2c(PathBuf),
+}
+
+impl ElementLink {
+    /// Reads what follows `element:`, without a query.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.split_once(':') {
+            Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.to_owned())),
+            Some(("pcsc", reader)) if !reader.is_empty() => percent_decode(reader)
+                .map(Self::Pcsc)
+                .ok_or("the reader's name is not percent-encoded text"),
+            Some(("i2c", device)) if device.starts_with('/') => Ok(Self::I2c(device.into())),
+            _ => Err("an element is written element:tcp:HOST:PORT, element:pcsc:READER or element:i2c:/dev/i2c-N"),
+        }
+    }
+
+    fn transport(&self) -> Box<dyn Transport + Send> {
+        match self {
+            Self::Tcp(address) => Box::new(TcpTransport::new(address)),
+            Self::Pcsc(reader) => Box::new(PcscTransport::new(reader)),
+            Self::I2c(device) => Box::new(I2cTransport::device(device)),
+        }
+    }
+}
+
+impl fmt::Display for ElementLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+            Self::Pcsc(reader) => {
+                // What an address cannot hold, and what would be decoded, or end the name.
+                f.write_str("pcsc:")?;
+                for byte in reader.bytes() {
+                    match byte {
+                        b'%' | b'?' | b'#' => write!(f, "%{byte:02X}")?,
+                        b'!'..=b'~' => write!(f, "{}", char::from(byte))?,
+                        _ => write!(f, "%{byte:02X}")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::I2c(device) => write!(f, "i2c:{}", device.display()),
+        }
+    }
 }
 
 /// Where the keys of a secure channel to an element are (`?scp03=FILE&kvn=0B`).
@@ -129,14 +184,12 @@ impl FromStr for StoreUri {
                 None => Self::Software { path: rest.into(), inside: None },
             }),
             "tpm" => Ok(Self::Tpm { address: rest.to_owned() }),
-            "element" => match rest.split_once(':') {
-                Some(("tcp", rest)) if rest.contains(':') => {
-                    let (address, query) = rest.split_once('?').unzip();
-                    let scp03 = query.map(ChannelUri::parse).transpose().map_err(|detail| bad(&detail))?;
-                    Ok(Self::ElementTcp { address: address.unwrap_or(rest).to_owned(), scp03 })
-                }
-                _ => Err(bad("an element is written element:tcp:HOST:PORT")),
-            },
+            "element" => {
+                let (link, query) = rest.split_once('?').map_or((rest, None), |(link, query)| (link, Some(query)));
+                let link = ElementLink::parse(link).map_err(bad)?;
+                let scp03 = query.map(ChannelUri::parse).transpose().map_err(|detail| bad(&detail))?;
+                Ok(Self::Element { link, scp03 })
+            }
             "pkcs11" => parse_pkcs11(rest).map_err(|detail| bad(&detail)),
             _ => Err(bad("it starts with software:, tpm:, element: or pkcs11:")),
         }
@@ -205,8 +258,8 @@ impl fmt::Display for StoreUri {
                 write!(f, "software:{}#{inside}", path.display())
             }
             Self::Tpm { address } => write!(f, "tpm:{address}"),
-            Self::ElementTcp { address, scp03: None } => write!(f, "element:tcp:{address}"),
-            Self::ElementTcp { address, scp03: Some(keys) } => write!(f, "element:tcp:{address}{keys}"),
+            Self::Element { link, scp03: None } => write!(f, "element:{link}"),
+            Self::Element { link, scp03: Some(keys) } => write!(f, "element:{link}{keys}"),
             Self::Pkcs11 { module, token, .. } => {
                 write!(f, "pkcs11:token={token}?module-path={}", module.display())
             }
@@ -234,10 +287,10 @@ impl StoreUri {
                 Ok(Box::new(SoftwareStore::open(medium, &protection)?))
             }
             Self::Tpm { address } => Ok(Box::new(TpmStore::open(address)?)),
-            Self::ElementTcp { address, scp03: None } => Ok(Box::new(ElementStore::tcp(address)?)),
-            Self::ElementTcp { address, scp03: Some(keys) } => {
+            Self::Element { link, scp03: None } => Ok(Box::new(ElementStore::new(link.transport())?)),
+            Self::Element { link, scp03: Some(keys) } => {
                 let keys = ChannelKeys::read(&keys.file, keys.version)?;
-                Ok(Box::new(ElementStore::secured(Box::new(TcpTransport::new(address)), keys)?))
+                Ok(Box::new(ElementStore::secured(link.transport(), keys)?))
             }
             Self::Pkcs11 { module, token, pin_source } => {
                 let pin = match (secret, pin_source) {
@@ -289,6 +342,10 @@ mod tests {
             "tpm:/dev/tpmrm0",
             "tpm:127.0.0.1:2321",
             "element:tcp:127.0.0.1:4000",
+            "element:pcsc:Virtual%20PCD%2000%2000",
+            "element:pcsc:Reader%3F?scp03=scp03.toml&kvn=30",
+            "element:i2c:/dev/i2c-1",
+            "element:i2c:/dev/i2c-1?scp03=scp03.toml",
             "element:tcp:127.0.0.1:4000?scp03=/etc/touchmark/scp03.toml",
             "element:tcp:127.0.0.1:4000?scp03=a%26b.toml&kvn=0B",
         ] {
@@ -301,6 +358,10 @@ mod tests {
         for (text, says) in [
             ("flash.img", "it starts with software:"),
             ("element:usb:3", "element:tcp:HOST:PORT"),
+            ("element:i2c:1", "element:i2c:/dev/i2c-N"),
+            ("element:pcsc:%zz", "not percent-encoded"),
+            ("element:pcsc:?scp03=a", "element:pcsc:READER"),
+            ("element:i2c:/dev/i2c-1?kvn=30", "kvn needs scp03=FILE"),
             ("element:tcp:h:1?", "a secure channel is written ?scp03=FILE&kvn=0B"),
             ("element:tcp:h:1?scp03=", "a secure channel is written ?scp03=FILE&kvn=0B"),
             ("element:tcp:h:1?scp03=a&scp03=b", "scp03 is not understood"),

@@ -1,4 +1,4 @@
-//! Programs that reach a smart card by PC/SC: OpenSC, and one of our own in C.
+//! Programs that reach a smart card by PC/SC: OpenSC and one of our own in C; through a library of ours, or `pcscd`.
 #![expect(clippy::panic, reason = "a launcher for tests fails the test that uses it")]
 
 use std::fs;
@@ -66,4 +66,43 @@ pub fn compile(source: &Path, folder: &LibraryFolder) -> Option<PathBuf> {
     command.arg(source).arg(folder.library()).arg("-o").arg(&program);
     let _compiled = run(&mut command, &[]).must_end_with(0);
     Some(program)
+}
+
+/// Where distributions put vpcd, the driver of a virtual reader.
+const VPCD_DRIVERS: [&str; 2] =
+    ["/usr/lib/pcsc/drivers/serial/libifdvpcd.so", "/usr/local/lib/pcsc/drivers/serial/libifdvpcd.so"];
+
+/// What makes a network and a `/run` that nobody else sees: vpcd has one port for the whole machine, `pcscd` one socket.
+const OWN_SYSTEM: &str = "ip link set lo up && mount -t tmpfs tmpfs /run && mkdir /run/pcscd && exec \"$@\"";
+
+/// A command that runs `program` where it can start a `pcscd` of its own; `None`, with a line on stderr, where something
+/// is missing.
+///
+/// A machine that allows no namespaces (many containers) cannot run this at all, whatever is installed; that is a visible
+/// skip also where peers are required, as the same clients are tested without a daemon, too.
+///
+/// # Panics
+/// When something is not installed where peers are required.
+#[must_use]
+pub fn in_a_system_of_its_own(program: &Path) -> Option<Command> {
+    if !peer::all_present(&["pcscd", "unshare", "ip"]) {
+        return None;
+    }
+    if !VPCD_DRIVERS.iter().any(|driver| Path::new(driver).is_file()) {
+        peer::skip("vpcd not found where distributions put it (vsmartcard-vpcd)");
+        return None;
+    }
+    // As root as it is; otherwise as root of a user namespace, which pcscd takes for root, too.
+    let ways: [&[&str]; 2] = [&["-m", "-n"], &["-r", "-m", "-n"]];
+    let way = ways.iter().find(|way| {
+        let mut attempt = Command::new("unshare");
+        run(attempt.args(**way).args(["sh", "-c", OWN_SYSTEM, "sh", "true"]), &[]).code == Some(0)
+    });
+    let Some(way) = way else {
+        peer::without_data("this machine allows no network and mount namespaces; pcscd is not tried");
+        return None;
+    };
+    let mut command = Command::new("unshare");
+    command.args(*way).args(["sh", "-c", OWN_SYSTEM, "sh"]).arg(program);
+    Some(command)
 }

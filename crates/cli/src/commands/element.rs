@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
-use touchmark_element::{Element, Fault, tcp};
+use touchmark_element::{Element, Fault, Served, tcp};
 
 use crate::input::{Hex, line_to_fd};
 use crate::output::Printer;
@@ -30,6 +30,15 @@ pub(crate) enum Verb {
         /// Where to listen; port 0 takes a free one.
         #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
         tcp: String,
+        /// Be the card of the vpcd (virtual reader of pcscd) that listens there, too; it listens on port 35963.
+        #[arg(long, value_name = "HOST:PORT")]
+        vpcd: Option<String>,
+        /// Listen there, too, for hosts that write and read frames of T=1 over I2C.
+        #[arg(long, value_name = "HOST:PORT")]
+        t1: Option<String>,
+        /// All connections are one reader: what one selected is selected for the next.
+        #[arg(long)]
+        one_reader: bool,
         /// Write one line of JSON with the address to this file descriptor once it listens.
         #[arg(long, value_name = "N")]
         ready_fd: Option<u32>,
@@ -73,6 +82,8 @@ struct Made {
 struct Ready {
     schema: &'static str,
     tcp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    t1: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,19 +100,34 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
             printer.say("this is a TEST element: its attestation root's private key is public");
             printer.data(&Made { schema: "touchmark.element/1", state, chip_id: chip_id.clone() }, &chip_id)
         }
-        Verb::Run { state, tcp: address, ready_fd } => {
+        Verb::Run { state, tcp: address, vpcd, t1, one_reader, ready_fd } => {
             let element = Element::open(&state)?;
-            let listener =
-                TcpListener::bind(&address).with_context(|| format!("cannot listen on {address}"))?;
-            let ready =
-                Ready { schema: "touchmark.element-ready/1", tcp: listener.local_addr()?.to_string() };
+            let served = if one_reader { Served::one_reader(element) } else { Served::new(element) };
+            let listener = listen(&address)?;
+            let bus = t1.as_deref().map(listen).transpose()?;
+            let ready = Ready {
+                schema: "touchmark.element-ready/1",
+                tcp: listener.local_addr()?.to_string(),
+                t1: bus.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| address.to_string()),
+            };
             printer.say(&format!("a TEST element listens on {}", ready.tcp));
             if let Some(fd) = ready_fd {
                 line_to_fd(fd, &serde_json::to_string(&ready)?)?;
             }
             let stop = Arc::new(AtomicBool::new(false));
             stop_on_signals(&stop)?;
-            Ok(tcp::serve(&listener, element, &stop)?)
+            std::thread::scope(|scope| {
+                let (served, stop) = (&served, &*stop);
+                // What ends one of the servers ends all of them, and the one below says why.
+                if let Some(address) = vpcd {
+                    scope.spawn(move || touchmark_element::vpcd::serve(&address, served, stop));
+                }
+                if let Some(bus) = bus {
+                    scope.spawn(move || touchmark_element::t1::serve(&bus, served, stop));
+                }
+                tcp::serve_shared(&listener, served, stop)
+            })?;
+            Ok(())
         }
         Verb::Apdu { tcp, apdus } => {
             let mut stream =
@@ -122,6 +148,10 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
             Ok(fault.arm(&state)?)
         }
     }
+}
+
+fn listen(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
 }
 
 fn exchange(stream: &mut TcpStream, apdu: &[u8]) -> anyhow::Result<String> {

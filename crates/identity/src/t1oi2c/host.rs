@@ -32,6 +32,16 @@ pub trait Link {
     fn read(&mut self, bytes: &mut [u8], wait: u16) -> io::Result<()>;
 }
 
+impl<L: Link + ?Sized> Link for Box<L> {
+    fn write(&mut self, frame: &[u8]) -> io::Result<()> {
+        (**self).write(frame)
+    }
+
+    fn read(&mut self, bytes: &mut [u8], wait: u16) -> io::Result<()> {
+        (**self).read(bytes, wait)
+    }
+}
+
 /// Why a command was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -58,6 +68,8 @@ pub struct Host<L> {
     link: L,
     to_element: bool,
     from_element: bool,
+    /// Whether the part counts as this end does. After a failure nobody knows, and one bit would be right half of the time.
+    in_step: bool,
     /// The most bytes in a frame to the part, and how long it may take to answer, in milliseconds.
     piece_bytes: usize,
     waiting_time: u16,
@@ -79,6 +91,7 @@ impl<L: Link> Host<L> {
             link,
             to_element: false,
             from_element: false,
+            in_step: false,
             piece_bytes: MAX_INFORMATION_BYTES,
             waiting_time: DEFAULT_WAITING_TIME,
         };
@@ -95,6 +108,16 @@ impl<L: Link> Host<L> {
     /// # Errors
     /// [`LinkError`]; the command is not sent a second time as a whole, and whether it was carried out is not known.
     pub fn transceive(&mut self, command: &[u8]) -> Result<Vec<u8>, LinkError> {
+        if !self.in_step {
+            self.supervise(Supervision::Resynchronise)?;
+        }
+        self.in_step = false;
+        let response = self.exchange(command)?;
+        self.in_step = true;
+        Ok(response)
+    }
+
+    fn exchange(&mut self, command: &[u8]) -> Result<Vec<u8>, LinkError> {
         let mut pieces = command.chunks(self.piece_bytes).peekable();
         let mut piece = self.piece(pieces.next().unwrap_or_default(), pieces.peek().is_some());
         let mut response = Vec::new();
@@ -136,7 +159,10 @@ impl<L: Link> Host<L> {
                     self.ready(Reception::Good)
                 }
                 Arrived::Block(Block::Supervisory {
-                    kind: Supervision::MoreTime, answer: false, data, ..
+                    kind: Supervision::MoreTime,
+                    answer: false,
+                    data,
+                    ..
                 }) => {
                     extensions += 1;
                     if extensions > MAX_EXTENSIONS {
@@ -183,10 +209,11 @@ impl<L: Link> Host<L> {
         let ask = Block::Supervisory { kind, answer: false, data: Vec::new() };
         for _ in 0..=MAX_REPEATS {
             self.send(&ask)?;
-            if let Arrived::Block(Block::Supervisory { kind: answered, answer: true, data }) = self.arrive()?
+            if let Arrived::Block(Block::Supervisory { kind: answered, answer: true, data }) =
+                self.arrive()?
                 && answered == kind
             {
-                (self.to_element, self.from_element) = (false, false);
+                (self.to_element, self.from_element, self.in_step) = (false, false, true);
                 return Ok(data);
             }
         }

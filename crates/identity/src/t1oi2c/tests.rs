@@ -213,7 +213,11 @@ fn one_damaged_or_lost_frame_is_repaired_wherever_it_is() {
                 let response = host.transceive(&command).unwrap();
                 assert_eq!(response, [command.as_slice(), &command].concat(), "{fate:?} at {at}");
             }
-            assert_eq!(host.close().unwrap().commands, 5, "{fate:?} at {at}: a command was carried out twice");
+            assert_eq!(
+                host.close().unwrap().commands,
+                5,
+                "{fate:?} at {at}: a command was carried out twice"
+            );
         }
     }
 }
@@ -228,7 +232,22 @@ fn a_bus_that_damages_everything_is_an_error_and_the_link_is_made_anew() {
     assert!(matches!(Host::open(Bus::new(&[Fate::Lost; 100], 0)), Err(LinkError::Bus(_))));
 }
 
+/// The part heard that the link is made anew, and the host did not hear its answer: the next command is not cut.
+#[test]
+fn a_link_that_could_not_be_made_anew_is_made_anew_before_the_next_command() {
+    use Fate::{Arrives, Damaged, Lost};
+    let mut fates = vec![Arrives; 8];
+    fates.extend([Lost, Lost, Arrives, Damaged, Damaged, Arrives, Lost, Arrives, Damaged, Lost, Damaged]);
+    let (mut host, _) = Host::open(Bus::new(&fates, 0)).unwrap();
+    let [first, second, third, ..] = commands().try_into().unwrap_or_else(|_| [const { Vec::new() }; 5]);
+    assert_eq!(host.transceive(&first).unwrap(), [first.as_slice(), &first].concat());
+    assert!(matches!(host.transceive(&second), Err(LinkError::Bus(_))));
+    assert_eq!(host.transceive(&third).unwrap(), [third.as_slice(), &third].concat());
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     #[test]
     fn blocks_come_back(sequence: bool, more: bool, data in proptest::collection::vec(any::<u8>(), 0..=254)) {
         let block = Block::Information { sequence, more, data };
