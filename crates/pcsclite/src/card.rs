@@ -83,7 +83,11 @@ impl Card {
     /// The answer to one APDU; [`Code::NOT_TRANSACTED`] when the card lost its power over it.
     pub(crate) fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, Code> {
         let answer = match self {
-            Self::Here { element, session } => element.transmit_in(session, apdu),
+            Self::Here { element, session } => {
+                let answer = element.answer(session, apdu);
+                std::thread::sleep(answer.delay);
+                answer.bytes
+            }
             Self::There { stream, .. } => exchange(stream, apdu).map_err(|_| Code::NOT_TRANSACTED)?,
         };
         if answer.is_empty() { Err(Code::NOT_TRANSACTED) } else { Ok(answer) }
