@@ -1,12 +1,15 @@
 //! Test PKI, foreign peers and a browser; a dev-dependency only.
 
 pub mod browser;
+pub mod clients;
 pub mod curl;
 pub mod disk;
+pub mod element;
 pub mod est;
 pub mod fleet;
 pub mod haproxy;
 pub mod kafka;
+pub mod kryoptic;
 pub mod mosquitto;
 pub mod nats;
 pub mod nginx;
