@@ -47,9 +47,10 @@ impl Served {
                 (Ok(mut session), Ok(mut element)) => respond(&mut element, &mut session, apdu),
                 _ => Vec::new(),
             },
-            None => {
-                self.element.lock().map_or_else(|_| Vec::new(), |mut element| respond(&mut element, own, apdu))
-            }
+            None => self
+                .element
+                .lock()
+                .map_or_else(|_| Vec::new(), |mut element| respond(&mut element, own, apdu)),
         };
         if response.is_empty() {
             self.give_up();

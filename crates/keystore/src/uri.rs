@@ -65,11 +65,13 @@ impl ElementLink {
     fn parse(text: &str) -> Result<Self, &'static str> {
         match text.split_once(':') {
             Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.to_owned())),
-            Some(("pcsc", reader)) if !reader.is_empty() => percent_decode(reader)
-                .map(Self::Pcsc)
-                .ok_or("the reader's name is not percent-encoded text"),
+            Some(("pcsc", reader)) if !reader.is_empty() => {
+                percent_decode(reader).map(Self::Pcsc).ok_or("the reader's name is not percent-encoded text")
+            }
             Some(("i2c", device)) if device.starts_with('/') => Ok(Self::I2c(device.into())),
-            _ => Err("an element is written element:tcp:HOST:PORT, element:pcsc:READER or element:i2c:/dev/i2c-N"),
+            _ => Err(
+                "an element is written element:tcp:HOST:PORT, element:pcsc:READER or element:i2c:/dev/i2c-N",
+            ),
         }
     }
 
@@ -185,7 +187,8 @@ impl FromStr for StoreUri {
             }),
             "tpm" => Ok(Self::Tpm { address: rest.to_owned() }),
             "element" => {
-                let (link, query) = rest.split_once('?').map_or((rest, None), |(link, query)| (link, Some(query)));
+                let (link, query) =
+                    rest.split_once('?').map_or((rest, None), |(link, query)| (link, Some(query)));
                 let link = ElementLink::parse(link).map_err(bad)?;
                 let scp03 = query.map(ChannelUri::parse).transpose().map_err(|detail| bad(&detail))?;
                 Ok(Self::Element { link, scp03 })
