@@ -1,7 +1,7 @@
 //! The crate `tss-esapi`, over the TSS 2.0 libraries, on the objects of a store of ours.
 
 use touchmark_identity::key::PublicKey;
-use touchmark_identity::tpm::{Attest, Attested, Signature};
+use touchmark_identity::tpm::{Attest, Attested, TpmSignature};
 use touchmark_testkit::clients;
 
 use super::super::template;
@@ -48,7 +48,7 @@ fn tss_esapi_uses_the_same_objects() {
     assert_eq!(clients::checks(&client, &arguments.each_ref().map(String::as_str)), CHECKS);
 
     // What it wrote is what our own code takes: signatures by our key and by our attestation key, over what was asked.
-    let der = |name: &str| Signature::from_bytes(&read(name)).unwrap().to_der().unwrap();
+    let der = |name: &str| TpmSignature::from_bytes(&read(name)).unwrap().to_der().unwrap();
     assert!(public.verify(b"message", &der("sign.sig")).is_ok());
     let ak = PublicArea::from_bytes(&read("ak.public")).unwrap();
     let identity = store.activate_credential().unwrap().endorsement_identity().unwrap();
