@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod curl;
 pub mod disk;
+pub mod element;
 pub mod est;
 pub mod fleet;
 pub mod haproxy;
