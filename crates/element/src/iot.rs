@@ -17,9 +17,10 @@ use touchmark_identity::key::PublicKey;
 use zeroize::Zeroizing;
 
 use crate::card::{Applet, Card, Refusal};
+use crate::flaw;
 use crate::object::{Body, Object, counter_limit, public_point};
 
-/// The version that the applet answers: the 3.x interface, with nothing but ECDSA switched on (bit 2 of the features).
+/// The version of the applet: the 3.x interface, with nothing but ECDSA switched on (bit 2 of the features).
 pub(crate) const VERSION: AppletVersion =
     AppletVersion { version: [3, 1, 1], features: 0x0002, crypto_library: [1, 0] };
 
@@ -33,8 +34,8 @@ const MOST_FREE_BYTES: u16 = 0x7FFF;
 pub(crate) struct Iot;
 
 impl Applet for Iot {
-    fn select(&self, _card: &Card) -> Vec<u8> {
-        VERSION.encode().to_vec()
+    fn select(&self, card: &Card) -> Vec<u8> {
+        card.version().encode().to_vec()
     }
 
     fn process(&self, card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
@@ -44,8 +45,10 @@ impl Applet for Iot {
             return Err(Refusal::Field);
         }
         match instruction {
-            Instruction::GetVersion => answer(&[(TAG_1, &VERSION.encode())]),
-            Instruction::GetExtVersion => answer(&[(TAG_1, &[&VERSION.encode()[..], &[0; 30]].concat())]),
+            Instruction::GetVersion => answer(&[(TAG_1, &card.version().encode())]),
+            Instruction::GetExtVersion => {
+                answer(&[(TAG_1, &[&card.version().encode()[..], &[0; 30]].concat())])
+            }
             Instruction::GetFreeMemory => free_memory(card, &fields),
             Instruction::GetRandom => random(&fields),
             Instruction::GetTimestamp => answer(&[(TAG_1, &card.stamp())]),
@@ -62,7 +65,10 @@ impl Applet for Iot {
             Instruction::CreateEcCurve | Instruction::SetEcCurveParam => curve(&fields),
             Instruction::ReadObject => {
                 let (_, object) = object(card, &fields)?;
-                answer(&[(TAG_1, &value(&object, &fields)?)])
+                match flaw::leak(card.gp().flaw, &object.body) {
+                    Some(leaked) => answer(&[(TAG_1, &leaked)]),
+                    None => answer(&[(TAG_1, &value(&object, &fields)?)]),
+                }
             }
             Instruction::ReadObjectAttested => read_attested(card, &fields),
             Instruction::ReadSize => {
@@ -160,7 +166,7 @@ fn curve_list() -> Vec<u8> {
 fn free_memory(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let free = match fields.exact(TAG_1)? {
         [se05x::MEMORY_PERSISTENT] => {
-            u16::try_from(card.state().free_bytes()).unwrap_or(u16::MAX).min(MOST_FREE_BYTES)
+            u16::try_from(card.free_bytes()).unwrap_or(u16::MAX).min(MOST_FREE_BYTES)
         }
         // There are no transient objects.
         [se05x::MEMORY_TRANSIENT_RESET | se05x::MEMORY_TRANSIENT_DESELECT] => 0,

@@ -1,7 +1,7 @@
 //! The same promises however the element is reached: over TCP, over T=1 on a bus in memory, and inside a secure channel
 //! over each. PC/SC is tested where the library for it is built.
 
-use touchmark_element::{Session, t1};
+use touchmark_element::{Effect, Session, Trigger, t1};
 use touchmark_identity::apdu::scp03::{AesKey, INITIALIZE_UPDATE, KeySet, Level};
 use touchmark_identity::t1oi2c::Link;
 
@@ -197,6 +197,39 @@ fn a_counter_ends_over_each_transport() {
         store.set_count(slots, COUNTER_BYTES, u64::from(u32::MAX)).unwrap();
         let ended = store.increment_counter(&counter("telemetry")).unwrap_err();
         assert!(matches!(ended, StoreError::Exhausted { what: "counts", .. }), "{:?}: {ended}", part.way);
+        // A part whose counters wear out before their number is at its end.
+        store.increment_counter(&counter("firmware")).unwrap();
+        arm(part.dir.path(), Effect::ExhaustCounter(None));
+        let ended = store.increment_counter(&counter("firmware")).unwrap_err();
+        assert!(matches!(ended, StoreError::Refused { code: 0x6985, .. }), "{:?}: {ended}", part.way);
+        assert_eq!(store.read_counter(&counter("firmware")).unwrap(), 1);
+    }
+}
+
+fn arm(dir: &Path, what: Effect) {
+    Fault { when: Trigger::Next, what }.arm(dir).unwrap();
+}
+
+/// The part carries a change out, and its answer is lost: the driver does not know, and does not send it again.
+#[test]
+fn a_lost_response_is_an_unknown_outcome_over_each_transport() {
+    for secured in [false, true] {
+        for mut part in Part::each() {
+            let mut store = part.open(secured.then(keys)).unwrap();
+            store.increment_counter(&counter("sent")).unwrap();
+            let fault = Fault { when: Trigger::Instruction(0x01), what: Effect::LoseResponse };
+            fault.arm(part.dir.path()).unwrap();
+            let lost = store.increment_counter(&counter("sent")).unwrap_err();
+            assert_eq!(lost.code(), "KS-0007", "{:?}: {lost}", part.way);
+            assert_eq!(store.read_counter(&counter("sent")).unwrap(), 2, "{:?}: once, not twice", part.way);
+            assert_eq!(store.increment_counter(&counter("sent")).unwrap(), 3);
+            // A read whose answer is lost is sent again.
+            arm(part.dir.path(), Effect::LoseResponse);
+            assert_eq!(store.read_counter(&counter("sent")).unwrap(), 3, "{:?}", part.way);
+            if secured {
+                part.is_secured();
+            }
+        }
     }
 }
 
@@ -211,7 +244,8 @@ fn a_power_cut_is_an_unknown_outcome_over_each_transport() {
             let public = store.generate(&key("device")).unwrap();
             assert_eq!(store.increment_counter(&counter("sent")).unwrap(), 1);
             let mut kept = 1;
-            for (fault, counted) in [(Fault::PowerCutBeforeCommit, 0), (Fault::PowerCutAfterCommit, 1)] {
+            for (fault, counted) in [(Fault::POWER_CUT_BEFORE_COMMIT, 0), (Fault::POWER_CUT_AFTER_COMMIT, 1)]
+            {
                 fault.arm(part.dir.path()).unwrap();
                 let lost = store.increment_counter(&counter("sent")).unwrap_err();
                 assert_eq!(lost.code(), "KS-0007", "{:?}: {lost}", part.way);
