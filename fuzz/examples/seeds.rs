@@ -20,11 +20,15 @@ use touchmark_fuzz::{
     FINDINGS, GOOD_SERIAL, KNOWN_POINT, KNOWN_SCALAR, REVOKED_SERIAL, authority, joined, known_pair, known_public,
     known_store, nonce, now, sealed, sections, small_settings,
 };
+use touchmark_identity::apdu::scp03::{
+    AesKey, CounterRule, KeySet, Level, SecureChannel, SessionKeys, put_keys,
+};
 use touchmark_identity::apdu::se05x::{
     ATTESTATION_KEY, Attributes, CURVE_NIST_P256, ECDSA_SHA256, Instruction, ObjectType, Origin, Policy,
     TAG_1, TAG_2, TAG_5, TAG_6, TAG_7, rule,
 };
 use touchmark_identity::apdu::tlv;
+use touchmark_identity::apdu::{Response, StatusWord};
 use touchmark_identity::assurance::{Certification, CounterBudget, KeyAssurance, Part, Storage};
 use touchmark_identity::event::Event;
 use touchmark_identity::evidence::{Evidence, TpmEvidence};
@@ -366,6 +370,7 @@ fn stores(seeds: &Seeds, work: &Path) -> Result<(), Failed> {
             "tpm:/dev/tpmrm0",
             "tpm:127.0.0.1:2321",
             "element:tcp:127.0.0.1:4000",
+            "element:tcp:127.0.0.1:4000?scp03=a%26b.toml&kvn=0B",
             "pkcs11:token=My%20CA;serial=1?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/pin",
         ],
     )?;
@@ -441,6 +446,17 @@ fn apdus(seeds: &Seeds) -> Result<(), Failed> {
     let ok = |data: &[u8]| [data, &[0x90, 0]].concat();
     let answers =
         [ok(&answer), ok(&tlv::encode(&[(TAG_1, &[1])])?), ok(&[]), vec![0x61, 0x10], vec![0x69, 0x85]];
+    // An opening and an exchange on either side of the channel, and what PUT KEY brings.
+    let dek = AesKey::new(&[0x5A; 16])?;
+    let key = |byte| AesKey::new(&[byte; 16]);
+    let (new_keys, _) = put_keys(&dek, 0x30, &KeySet { enc: key(1)?, mac: key(2)?, dek: key(3)? })?;
+    let keys = SessionKeys::from_master(&dek)?;
+    let mut channel = SecureChannel::resume(keys, Level::FULL, CounterRule::EveryCommand);
+    let wrapped = channel.wrap(&Instruction::ReadObject.command(tlv::encode(&[(TAG_1, &object)])?))?;
+    let sealed = channel.wrap_response(Response { data: answer.clone(), sw: StatusWord::SUCCESS })?;
+    let dialogue = joined(&[wrapped.encode()?, sealed.encode(), wrapped.data]);
+    let update = [&[9; 10][..], &[0x30, 0x03, 0x70], &[7; 19]].concat();
+    seeds.add("scp03_unwrap", [dialogue, update, new_keys].map(|seed| [&[5][..], &seed].concat()))?;
     seeds.add("element_driver", (0..10).map(|act| [&[act][..], &joined(&answers)].concat()))?;
     Ok(())
 }

@@ -20,7 +20,7 @@ const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
     /// Where the store is: software:FILE, software:IMAGE#FILE, tpm:DEVICE or HOST:PORT, element:tcp:HOST:PORT,
-    /// pkcs11:… (RFC 7512).
+    /// with a secure channel element:tcp:HOST:PORT?scp03=FILE&kvn=0B, pkcs11:… (RFC 7512).
     #[arg(long, value_name = "URI")]
     pub(crate) store: StoreUri,
     /// Read the store's passphrase or PIN from this file descriptor.

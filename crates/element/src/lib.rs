@@ -6,9 +6,12 @@
 //! command. **It is a TEST device**: its files can be copied, and its certificates stand under a TEST root whose
 //! private key is public, so that no verifier takes it for silicon unless told to.
 //!
+//! Below the applet is a card manager after GlobalPlatform Card Specification 2.3.1: security domains, a registry, life
+//! cycles.
+//!
 //! An [`Element`] is driven by calls ([`Element::transmit`]) or over TCP ([`tcp::serve`]).
 //!
-//! Deliberately absent, so far: secure channels (SCP03), authenticated sessions, algorithms other than ECDSA on P-256
+//! Deliberately absent, so far: authenticated sessions of the applet, algorithms other than ECDSA on P-256
 //! with SHA-256. The interface follows NXP AN12413 for applet 3.x as NXP's host libraries show it.
 //!
 //! ```
@@ -32,8 +35,12 @@ mod card;
 mod certificate;
 mod error;
 mod fault;
+mod gp;
 mod iot;
+mod notes;
 mod object;
+mod runtime;
+mod scp;
 mod store;
 pub mod tcp;
 
@@ -51,8 +58,10 @@ pub use card::Session;
 pub use certificate::TEST_ROOT_CERTIFICATE_PEM;
 pub use error::ElementError;
 pub use fault::Fault;
+pub use runtime::Answer;
 
 use card::Card;
+use gp::Gp;
 use object::{Body, Object, Objects, State, public_point};
 use store::StateDir;
 
@@ -90,8 +99,9 @@ impl Element {
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),
         ]);
         let state = State { chip_id, boots: 1, objects };
-        store.commit(&state)?;
-        Ok(Self { card: Card::new(state, store), session: Session::default() })
+        let gp = new_gp()?;
+        store.commit(&state, &gp)?;
+        Ok(Self { card: Card::new(state, gp, store), session: Session::default() })
     }
 
     /// Opens the element in `dir`, and counts the start.
@@ -100,10 +110,11 @@ impl Element {
     /// [`ElementError::Missing`] when there is none, [`ElementError::Locked`] when another process has it open,
     /// [`ElementError::Corrupt`] when its state cannot be understood: nothing is ever made anew.
     pub fn open(dir: &Path) -> Result<Self, ElementError> {
-        let (store, mut state) = StateDir::open(dir)?;
+        let (store, mut state, gp) = StateDir::open(dir)?;
+        let gp = gp.map_or_else(new_gp, Ok)?;
         state.boots = state.boots.saturating_add(1);
-        store.commit(&state)?;
-        Ok(Self { card: Card::new(state, store), session: Session::default() })
+        store.commit(&state, &gp)?;
+        Ok(Self { card: Card::new(state, gp, store), session: Session::default() })
     }
 
     /// Answers one APDU, in the element's own session. What the command changed is durable when this returns.
@@ -111,11 +122,18 @@ impl Element {
     /// The answer is empty when the element has no power: after a failed write, or a fault that a test armed. It then
     /// has to be opened anew.
     pub fn transmit(&mut self, apdu: &[u8]) -> Vec<u8> {
-        self.card.transmit(&mut self.session, apdu)
+        self.card.transmit(&mut self.session, apdu).bytes
     }
 
-    /// Answers one APDU in the given session: which applet is selected there, and what waits for GET RESPONSE.
+    /// Answers one APDU in the given session: its logical channels, what is selected there, and what waits for GET
+    /// RESPONSE.
     pub fn transmit_in(&mut self, session: &mut Session, apdu: &[u8]) -> Vec<u8> {
+        self.card.transmit(session, apdu).bytes
+    }
+
+    /// The same, with the time that the card takes for it. The element has no clock: who carries the answer to the host
+    /// waits so long before it does.
+    pub fn answer(&mut self, session: &mut Session, apdu: &[u8]) -> Answer {
         self.card.transmit(session, apdu)
     }
 
@@ -130,6 +148,11 @@ impl Element {
     pub fn chip_id(&self) -> [u8; CHIP_ID_BYTES] {
         self.card.state().chip_id
     }
+}
+
+/// The card manager of a new card.
+fn new_gp() -> Result<Gp, ElementError> {
+    Gp::new().ok_or(ElementError::Crypto { operation: "making the registry" })
 }
 
 impl std::fmt::Debug for Element {

@@ -1,8 +1,7 @@
 //! What an element holds: objects, and the form in which they are stored.
 
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,7 +11,6 @@ use touchmark_identity::apdu::se05x::{
 use zeroize::Zeroizing;
 
 use crate::iot::curve::Curve;
-use crate::iot::volatile::Volatile;
 
 /// Room for objects, in bytes, counted as [`Object::footprint`] counts.
 pub(crate) const MEMORY_BYTES: usize = 48 * 1024;
@@ -51,40 +49,8 @@ pub(crate) struct Object {
     pub(crate) body: Body,
 }
 
-/// The objects by their ids, and beside them what the applet forgets without power.
-#[derive(Clone, Default)]
-pub(crate) struct Objects {
-    map: BTreeMap<u32, Arc<Object>>,
-    /// One for the card, however often the objects are cloned.
-    volatile: Arc<Mutex<Volatile>>,
-}
-
-impl Objects {
-    /// What the applet forgets without power.
-    pub(crate) fn volatile(&self) -> MutexGuard<'_, Volatile> {
-        self.volatile.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<const N: usize> From<[(u32, Arc<Object>); N]> for Objects {
-    fn from(objects: [(u32, Arc<Object>); N]) -> Self {
-        Self { map: BTreeMap::from(objects), volatile: Arc::default() }
-    }
-}
-
-impl Deref for Objects {
-    type Target = BTreeMap<u32, Arc<Object>>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.map
-    }
-}
-
-impl DerefMut for Objects {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.map
-    }
-}
+/// The objects by their ids.
+pub(crate) type Objects = BTreeMap<u32, Arc<Object>>;
 
 impl Object {
     pub(crate) fn object_type(&self) -> ObjectType {
@@ -193,7 +159,7 @@ impl State {
     /// Reads the stored form.
     pub(crate) fn decode(json: &[u8]) -> Result<Self, String> {
         let stored: StoredState = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let mut objects = Objects::default();
+        let mut objects = Objects::new();
         for object in &stored.objects {
             let (id, loaded) = load(object)?;
             if objects.insert(id, Arc::new(loaded)).is_some() {
@@ -394,7 +360,7 @@ mod tests {
             Body::Binary(vec![1, 2, 3]),
             Body::Counter { bytes: 4, value: 7 },
         ];
-        let mut objects = Objects::default();
+        let mut objects = Objects::new();
         for (id, body) in (1..).zip(bodies) {
             let object = Object { origin: Origin::EXTERNAL, policies: policies.clone(), body };
             objects.insert(id, Arc::new(object));

@@ -1,7 +1,8 @@
 //! The state directory: what survives a loss of power.
 //!
 //! The directory (mode 0700) holds `state` (mode 0600): one line with the format and the SHA-256 of the rest, then
-//! the state in JSON. A commit writes `state.new`, flushes it, renames it over `state` and flushes the directory; a
+//! the applet's state and the card manager's, each one line of JSON. Format 1 had the applet's alone: it is read, and
+//! the card manager is that of a new card. A commit writes `state.new`, flushes it, renames it over `state` and flushes the directory; a
 //! reader sees the old state or the new one, never a mixture, at whatever moment the process dies. `lock` is held
 //! as long as the element is open.
 
@@ -15,12 +16,15 @@ use zeroize::Zeroizing;
 
 use crate::error::ElementError;
 use crate::fault::Fault;
+use crate::gp::Gp;
 use crate::object::State;
 
 /// Name of the state file.
 const STATE: &str = "state";
 /// Format and version of the state file.
-const FORMAT: &str = "touchmark-element-state/1";
+const FORMAT: &str = "touchmark-element-state/2";
+/// The format before there was a card manager.
+const FORMAT_1: &str = "touchmark-element-state/1";
 /// No state is larger, in bytes: the memory limit of the element in hex, with room for structure.
 const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -43,8 +47,8 @@ impl StateDir {
         Ok(store)
     }
 
-    /// Takes the lock of a directory that holds a state, and reads it.
-    pub(crate) fn open(dir: &Path) -> Result<(Self, State), ElementError> {
+    /// Takes the lock of a directory that holds a state, and reads it. There is no card manager's state in format 1.
+    pub(crate) fn open(dir: &Path) -> Result<(Self, State, Option<Gp>), ElementError> {
         // Looked for before the lock is made, so that nothing is left in a directory that was named by mistake.
         if matches!(dir.join(STATE).try_exists(), Ok(false)) {
             return Err(ElementError::Missing { path: dir.to_owned() });
@@ -66,9 +70,10 @@ impl StateDir {
         let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
         let read = file.take(MAX_STATE_BYTES).read_to_end(&mut bytes);
         read.map_err(|source| ElementError::File { action: "read", path: path.clone(), source })?;
-        let json = body(&bytes).map_err(corrupt)?;
-        let state = State::decode(json).map_err(corrupt)?;
-        Ok((store, state))
+        let (objects, gp) = body(&bytes).map_err(corrupt)?;
+        let state = State::decode(objects).map_err(corrupt)?;
+        let gp = gp.map(Gp::decode).transpose().map_err(corrupt)?;
+        Ok((store, state, gp))
     }
 
     fn lock(dir: &Path) -> Result<Self, ElementError> {
@@ -90,8 +95,11 @@ impl StateDir {
 
     /// Makes the state durable. After an error nobody knows which of the two states a reader finds, so the caller has
     /// to stop.
-    pub(crate) fn commit(&self, state: &State) -> Result<(), ElementError> {
-        let json = state.encode().map_err(|detail| ElementError::Corrupt { path: self.file(), detail })?;
+    pub(crate) fn commit(&self, state: &State, gp: &Gp) -> Result<(), ElementError> {
+        let corrupt = |detail| ElementError::Corrupt { path: self.file(), detail };
+        let objects = state.encode().map_err(corrupt)?;
+        let gp = Zeroizing::new(serde_json::to_vec(gp).map_err(|error| corrupt(error.to_string()))?);
+        let json = Zeroizing::new([objects.as_slice(), b"\n", gp.as_slice(), b"\n"].concat());
         let header = format!("{FORMAT} {}\n", hex::encode(sha256(&json)));
         let fault = Fault::take(&self.dir)?;
 
@@ -126,15 +134,25 @@ impl StateDir {
     }
 }
 
-/// The JSON behind the header line, when it is what the header says.
-fn body(bytes: &[u8]) -> Result<&[u8], String> {
+/// The lines of JSON behind the header line, when they are what the header says: the applet's, and the card manager's.
+fn body(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), String> {
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("there is no header line")?;
     let (header, rest) = bytes.split_at(end);
     let json = rest.get(1..).unwrap_or(&[]);
-    let expected = format!("{FORMAT} {}", hex::encode(sha256(json)));
-    if header == expected.as_bytes() {
-        Ok(json)
-    } else {
-        Err(format!("the header line is {:?}, expected {expected:?}", String::from_utf8_lossy(header)))
+    let digest = hex::encode(sha256(json));
+    if header == format!("{FORMAT_1} {digest}").as_bytes() {
+        return Ok((json, None));
+    }
+    let expected = format!("{FORMAT} {digest}");
+    if header != expected.as_bytes() {
+        return Err(format!(
+            "the header line is {:?}, expected {expected:?}",
+            String::from_utf8_lossy(header)
+        ));
+    }
+    let mut lines = json.split(|byte| *byte == b'\n');
+    match (lines.next(), lines.next(), lines.next(), lines.next()) {
+        (Some(objects), Some(gp), Some([]), None) => Ok((objects, Some(gp))),
+        _ => Err("there are not two lines behind the header".to_owned()),
     }
 }

@@ -77,7 +77,10 @@ fn converse(
                 lost.store(true, Ordering::Relaxed);
                 return Ok(());
             };
-            element.transmit_in(&mut session, &apdu)
+            let answer = element.answer(&mut session, &apdu);
+            // The card does one thing at a time: whoever else talks to it waits too.
+            thread::sleep(answer.delay);
+            answer.bytes
         };
         if response.is_empty() {
             lost.store(true, Ordering::Relaxed);

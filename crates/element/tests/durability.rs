@@ -132,6 +132,23 @@ fn an_unreadable_state_is_refused_and_left_alone() {
     }
 }
 
+/// A state of the format before there was a card manager: a key pair, and a counter at 7.
+#[test]
+fn format_1_is_read_and_written_anew() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/test-state-1");
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(sample, dir.path().join("state")).unwrap();
+    for _ in 0..2 {
+        let mut element = Element::open(dir.path()).unwrap();
+        assert_eq!(counter(&mut element), 7);
+        let key = Response::parse(&element.transmit(&read(0x4000_0010))).unwrap();
+        assert_eq!((key.sw, key.data.len()), (StatusWord::SUCCESS, 67));
+        let domain = element.transmit(&[0x00, 0xA4, 0x04, 0x00, 0x05, 0xA0, 0x00, 0x00, 0x01, 0x51, 0x00]);
+        assert!(domain.ends_with(&[0x90, 0x00]), "the card manager is that of a new card");
+    }
+    assert!(fs::read(dir.path().join("state")).unwrap().starts_with(b"touchmark-element-state/2 "));
+}
+
 #[test]
 fn one_process_at_a_time_and_nobody_elses_eyes() {
     let dir = tempfile::tempdir().unwrap();

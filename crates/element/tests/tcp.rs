@@ -75,8 +75,8 @@ fn sessions_are_apart_and_the_card_is_one() {
     assert!(exchange(&mut one, &version()).unwrap().ends_with(&[0x90, 0x00]));
     assert_eq!(
         exchange(&mut two, &version()).unwrap(),
-        [0x69, 0x85],
-        "nothing is selected in the other session"
+        [0x6D, 0x00],
+        "the other session is where a reset leaves it, at the issuer's domain"
     );
 
     let id = 0x5000_0000u32.to_be_bytes();

@@ -57,7 +57,7 @@ fn all_transcripts() {
 
 /// A transcript that expects something else fails: the player can tell the difference.
 #[test]
-#[should_panic(expected = "expected 9000, got 6985")]
+#[should_panic(expected = "expected 9000, got 6D00")]
 fn the_player_notices_a_difference() {
     play("wrong", "> 80 04 00 20 00\n< 9000\n");
 }

@@ -20,8 +20,14 @@
 //! A read or a signature is repeated once over a fresh connection. A command that changes something is not: whether it
 //! was carried out is not known, and the caller gets [`StoreError::Unreachable`].
 //!
-//! Deliberately absent, so far: secure channels (SCP03) and sessions with authentication.
+//! # Secure channel
+//!
+//! Where keys are set, every APDU but SELECT goes through SCP03 ([`Secured`]). A broken channel fails the command at hand;
+//! the next one selects the applet and opens a channel anew. Nothing is ever sent in plain instead.
+//!
+//! Deliberately absent, so far: sessions with authentication.
 
+mod channel;
 mod labels;
 #[cfg(test)]
 mod tests;
@@ -42,6 +48,7 @@ use crate::kind::Kind;
 use crate::store::{
     ActivateCredential, Attest, Attested, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
 };
+pub use channel::{ChannelKeys, Secured};
 use labels::{Slot, Slots};
 pub use transport::{TcpTransport, Transport};
 
@@ -94,6 +101,14 @@ impl ElementStore {
         Ok(store)
     }
 
+    /// Drives the element behind a transport through a secure channel, and selects its applet.
+    ///
+    /// # Errors
+    /// As for [`ElementStore::new`]; [`StoreError::ChannelRefused`] when the part does not open a channel with these keys.
+    pub fn secured(transport: Box<dyn Transport + Send>, keys: ChannelKeys) -> Result<Self, StoreError> {
+        Self::new(Box::new(Secured::new(transport, keys)))
+    }
+
     /// Drives the element behind a TCP socket, `host:port`: each APDU, both ways, behind its length in two bytes,
     /// big-endian.
     ///
@@ -118,10 +133,10 @@ impl ElementStore {
     }
 
     /// Sends one command as it is, collecting a chained response. After a transport error the applet counts as
-    /// deselected: a fresh connection is a fresh session.
+    /// deselected: a fresh connection is a fresh session, and a broken channel ends one.
     fn exchange(&mut self, name: &'static str, command: &Command) -> Result<Response, StoreError> {
         let answer = self.exchange_chained(name, command);
-        if matches!(answer, Err(StoreError::Unreachable { .. })) {
+        if matches!(answer, Err(StoreError::Unreachable { .. } | StoreError::ChannelBroken { .. })) {
             self.selected = None;
         }
         answer

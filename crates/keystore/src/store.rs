@@ -128,6 +128,33 @@ pub enum StoreError {
         /// The verb.
         capability: &'static str,
     },
+    /// KS-0020, caller: the part opens no secure channel with these keys.
+    #[error("no secure channel to {part} with the keys of version {version:02X}: {detail}")]
+    ChannelRefused {
+        /// Which part.
+        part: &'static str,
+        /// The key version asked for; 0 is the part's default.
+        version: u8,
+        /// What the part answered, or what was wrong with it.
+        detail: String,
+    },
+    /// KS-0021, peer: the secure channel broke. Whether the last command was carried out is not known, and nothing is sent
+    /// in plain.
+    #[error("the secure channel to {part} is broken, and nothing is sent without it: {detail}")]
+    ChannelBroken {
+        /// Which part.
+        part: &'static str,
+        /// Why.
+        detail: String,
+    },
+    /// KS-0022, caller: the file with the keys of a secure channel is not taken.
+    #[error("{path} does not serve as the keys of a secure channel: {detail}")]
+    ChannelKeys {
+        /// The file.
+        path: String,
+        /// What is wrong, never what stands in it.
+        detail: String,
+    },
     /// KS-0013, bug or platform: the cryptographic library failed without a cause.
     #[error("the cryptographic library failed in {operation}")]
     Crypto {
@@ -154,6 +181,9 @@ impl StoreError {
             Self::BadUri { .. } => "KS-0011",
             Self::NoCapability { .. } => "KS-0012",
             Self::Crypto { .. } => "KS-0013",
+            Self::ChannelRefused { .. } => "KS-0020",
+            Self::ChannelBroken { .. } => "KS-0021",
+            Self::ChannelKeys { .. } => "KS-0022",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Addresses of key stores: `software:FILE`, `software:IMAGE#FILE`, `tpm:DEVICE or HOST:PORT`,
-//! `element:tcp:HOST:PORT`, `pkcs11:…` (RFC 7512).
+//! `element:tcp:HOST:PORT`, also with `?scp03=FILE&kvn=0B`, `pkcs11:…` (RFC 7512).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use touchmark_identity::text::printable;
 use zeroize::Zeroizing;
 
-use crate::element::ElementStore;
+use crate::element::{ChannelKeys, ElementStore, TcpTransport};
 use crate::pkcs11::Pkcs11Store;
 use crate::software::flash::{FlashImage, FlashMedium};
 use crate::software::{FileMedium, Medium, Protection, SoftwareStore};
@@ -34,6 +34,8 @@ pub enum StoreUri {
     ElementTcp {
         /// `HOST:PORT`.
         address: String,
+        /// The keys of the secure channel; without them everything goes over in plain.
+        scp03: Option<ChannelUri>,
     },
     /// A token behind a PKCS#11 module.
     Pkcs11 {
@@ -44,6 +46,59 @@ pub enum StoreUri {
         /// `pin-source`: a file that holds the PIN.
         pin_source: Option<PathBuf>,
     },
+}
+
+/// Where the keys of a secure channel to an element are (`?scp03=FILE&kvn=0B`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelUri {
+    /// The file that holds them ([`ChannelKeys::read`]).
+    pub file: PathBuf,
+    /// Their key version number on the card; 0 for its default set.
+    pub version: u8,
+}
+
+impl ChannelUri {
+    /// Reads what follows the `?` of an element's address: `scp03`, a percent-encoded path, and `kvn`, two hex digits.
+    fn parse(query: &str) -> Result<Self, String> {
+        let (mut file, mut version) = (None, None);
+        for pair in query.split('&') {
+            let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+            let known = match pair.split_once('=') {
+                Some(("scp03", path)) if !path.is_empty() && file.is_none() => {
+                    file = percent_decode(path).map(PathBuf::from);
+                    file.is_some()
+                }
+                Some(("kvn", digits))
+                    if digits.len() <= 2 && !digits.starts_with('+') && version.is_none() =>
+                {
+                    version = u8::from_str_radix(digits, 16).ok();
+                    version.is_some()
+                }
+                _ => false,
+            };
+            if !known {
+                let name = printable(name, 64);
+                return Err(format!(
+                    "{name} is not understood: a secure channel is written ?scp03=FILE&kvn=0B"
+                ));
+            }
+        }
+        let file = file.ok_or("kvn needs scp03=FILE, the keys of the secure channel")?;
+        Ok(Self { file, version: version.unwrap_or(0) })
+    }
+}
+
+impl fmt::Display for ChannelUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("?scp03=")?;
+        for c in self.file.to_string_lossy().chars() {
+            match c {
+                '%' | '&' | '?' | '#' => write!(f, "%{:02X}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        if self.version == 0 { Ok(()) } else { write!(f, "&kvn={:02X}", self.version) }
+    }
 }
 
 /// What opens a store besides its address.
@@ -75,8 +130,10 @@ impl FromStr for StoreUri {
             }),
             "tpm" => Ok(Self::Tpm { address: rest.to_owned() }),
             "element" => match rest.split_once(':') {
-                Some(("tcp", address)) if address.contains(':') => {
-                    Ok(Self::ElementTcp { address: address.to_owned() })
+                Some(("tcp", rest)) if rest.contains(':') => {
+                    let (address, query) = rest.split_once('?').unzip();
+                    let scp03 = query.map(ChannelUri::parse).transpose().map_err(|detail| bad(&detail))?;
+                    Ok(Self::ElementTcp { address: address.unwrap_or(rest).to_owned(), scp03 })
                 }
                 _ => Err(bad("an element is written element:tcp:HOST:PORT")),
             },
@@ -148,7 +205,8 @@ impl fmt::Display for StoreUri {
                 write!(f, "software:{}#{inside}", path.display())
             }
             Self::Tpm { address } => write!(f, "tpm:{address}"),
-            Self::ElementTcp { address } => write!(f, "element:tcp:{address}"),
+            Self::ElementTcp { address, scp03: None } => write!(f, "element:tcp:{address}"),
+            Self::ElementTcp { address, scp03: Some(keys) } => write!(f, "element:tcp:{address}{keys}"),
             Self::Pkcs11 { module, token, .. } => {
                 write!(f, "pkcs11:token={token}?module-path={}", module.display())
             }
@@ -176,7 +234,11 @@ impl StoreUri {
                 Ok(Box::new(SoftwareStore::open(medium, &protection)?))
             }
             Self::Tpm { address } => Ok(Box::new(TpmStore::open(address)?)),
-            Self::ElementTcp { address } => Ok(Box::new(ElementStore::tcp(address)?)),
+            Self::ElementTcp { address, scp03: None } => Ok(Box::new(ElementStore::tcp(address)?)),
+            Self::ElementTcp { address, scp03: Some(keys) } => {
+                let keys = ChannelKeys::read(&keys.file, keys.version)?;
+                Ok(Box::new(ElementStore::secured(Box::new(TcpTransport::new(address)), keys)?))
+            }
             Self::Pkcs11 { module, token, pin_source } => {
                 let pin = match (secret, pin_source) {
                     (Secret::Bytes(pin), _) => pin,
@@ -227,6 +289,8 @@ mod tests {
             "tpm:/dev/tpmrm0",
             "tpm:127.0.0.1:2321",
             "element:tcp:127.0.0.1:4000",
+            "element:tcp:127.0.0.1:4000?scp03=/etc/touchmark/scp03.toml",
+            "element:tcp:127.0.0.1:4000?scp03=a%26b.toml&kvn=0B",
         ] {
             assert_eq!(text.parse::<StoreUri>().unwrap().to_string(), text);
         }
@@ -237,6 +301,12 @@ mod tests {
         for (text, says) in [
             ("flash.img", "it starts with software:"),
             ("element:usb:3", "element:tcp:HOST:PORT"),
+            ("element:tcp:h:1?", "a secure channel is written ?scp03=FILE&kvn=0B"),
+            ("element:tcp:h:1?scp03=", "a secure channel is written ?scp03=FILE&kvn=0B"),
+            ("element:tcp:h:1?scp03=a&scp03=b", "scp03 is not understood"),
+            ("element:tcp:h:1?scp03=a&kvn=100", "kvn is not understood"),
+            ("element:tcp:h:1?scp02=a", "scp02 is not understood"),
+            ("element:tcp:h:1?kvn=30", "kvn needs scp03=FILE"),
             ("pkcs11:token=x?pin-value=1234", "use pin-source"),
             ("pkcs11:token=x", "module-path is missing"),
             ("pkcs11:tokn=x?module-path=/m", "tokn is not an attribute"),

@@ -198,7 +198,12 @@ pub(super) fn one_shot(
     answer(&[(TAG_1, &cipher.finish(fields.required(TAG_3)?)?)])
 }
 
-pub(super) fn init(card: &Card, fields: &Tlvs<'_>, policy: u32, encrypts: bool) -> Result<Vec<u8>, Refusal> {
+pub(super) fn init(
+    card: &mut Card,
+    fields: &Tlvs<'_>,
+    policy: u32,
+    encrypts: bool,
+) -> Result<Vec<u8>, Refusal> {
     let object = key(card, fields, policy)?;
     crypto_object::with(card, fields, se05x::CONTEXT_CIPHER, |running| {
         let cipher = Cipher::new(&object, Mode::of(running.algorithm)?, encrypts, fields)?;
@@ -207,7 +212,7 @@ pub(super) fn init(card: &Card, fields: &Tlvs<'_>, policy: u32, encrypts: bool) 
     })
 }
 
-pub(super) fn update(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn update(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let data = fields.required(TAG_3)?;
     crypto_object::with(card, fields, se05x::CONTEXT_CIPHER, |object| match &mut object.running {
         Running::Cipher(cipher) => answer(&[(TAG_1, &cipher.update(data)?)]),
@@ -215,7 +220,7 @@ pub(super) fn update(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal>
     })
 }
 
-pub(super) fn finish(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn finish(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let data = fields.find(TAG_3).unwrap_or(&[]);
     crypto_object::with(card, fields, se05x::CONTEXT_CIPHER, |object| {
         match std::mem::take(&mut object.running) {

@@ -32,7 +32,7 @@ pub(crate) enum Running {
     },
 }
 
-pub(super) fn create(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn create(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let id = u16::from_be_bytes(fields.exact(TAG_1)?);
     let [context] = fields.exact(TAG_2)?;
     let [algorithm] = fields.exact(TAG_3)?;
@@ -42,7 +42,7 @@ pub(super) fn create(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal>
         se05x::CONTEXT_MAC if mac::is_known(algorithm) => {}
         _ => return Err(Refusal::Field),
     }
-    let objects = &mut card.state().objects.volatile().crypto_objects;
+    let objects = &mut card.iot().crypto_objects;
     if objects.contains_key(&id) {
         return Err(Refusal::NotSuited);
     }
@@ -54,29 +54,27 @@ pub(super) fn create(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal>
 }
 
 pub(super) fn list(card: &Card) -> Result<Vec<u8>, Refusal> {
-    let volatile = card.state().objects.volatile();
-    let entries = volatile.crypto_objects.iter().flat_map(|(id, object)| {
+    let entries = card.iot_ref().crypto_objects.iter().flat_map(|(id, object)| {
         let [high, low] = id.to_be_bytes();
         [high, low, object.context, object.algorithm]
     });
     answer(&[(TAG_1, &entries.collect::<Vec<u8>>())])
 }
 
-pub(super) fn delete(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn delete(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let id = u16::from_be_bytes(fields.exact(TAG_1)?);
-    let gone = card.state().objects.volatile().crypto_objects.remove(&id);
+    let gone = card.iot().crypto_objects.remove(&id);
     gone.map(|_| Vec::new()).ok_or(Refusal::NoObject)
 }
 
 /// Works with the crypto object that the second field names, when it is of the context.
 pub(super) fn with<T>(
-    card: &Card,
+    card: &mut Card,
     fields: &Tlvs<'_>,
     context: u8,
     work: impl FnOnce(&mut CryptoObject) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
     let id = u16::from_be_bytes(fields.exact(TAG_2)?);
-    let mut volatile = card.state().objects.volatile();
-    let object = volatile.crypto_objects.get_mut(&id).ok_or(Refusal::NoObject)?;
+    let object = card.iot().crypto_objects.get_mut(&id).ok_or(Refusal::NoObject)?;
     if object.context == context { work(object) } else { Err(Refusal::NotSuited) }
 }

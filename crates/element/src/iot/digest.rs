@@ -25,14 +25,14 @@ pub(super) fn one_shot(fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     answer(&[(TAG_1, digest.as_ref())])
 }
 
-pub(super) fn init(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn init(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     crypto_object::with(card, fields, se05x::CONTEXT_DIGEST, |object| {
         object.running = Running::Digest(Context::new(algorithm(object.algorithm)?));
         Ok(Vec::new())
     })
 }
 
-pub(super) fn update(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn update(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let data = fields.required(TAG_3)?;
     crypto_object::with(card, fields, se05x::CONTEXT_DIGEST, |object| match &mut object.running {
         Running::Digest(context) => {
@@ -43,7 +43,7 @@ pub(super) fn update(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal>
     })
 }
 
-pub(super) fn finish(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn finish(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let data = fields.find(TAG_3).unwrap_or(&[]);
     crypto_object::with(card, fields, se05x::CONTEXT_DIGEST, |object| {
         match std::mem::take(&mut object.running) {

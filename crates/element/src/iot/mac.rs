@@ -84,7 +84,12 @@ pub(super) fn one_shot(card: &Card, fields: &Tlvs<'_>, policy: u32) -> Result<Ve
     }
 }
 
-pub(super) fn init(card: &Card, fields: &Tlvs<'_>, policy: u32, checks: bool) -> Result<Vec<u8>, Refusal> {
+pub(super) fn init(
+    card: &mut Card,
+    fields: &Tlvs<'_>,
+    policy: u32,
+    checks: bool,
+) -> Result<Vec<u8>, Refusal> {
     let object = key(card, fields, policy)?;
     crypto_object::with(card, fields, se05x::CONTEXT_MAC, |running| {
         running.running = Running::Mac { mac: Mac::new(&object, running.algorithm)?, checks };
@@ -92,7 +97,7 @@ pub(super) fn init(card: &Card, fields: &Tlvs<'_>, policy: u32, checks: bool) ->
     })
 }
 
-pub(super) fn update(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn update(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let data = fields.required(TAG_1)?;
     crypto_object::with(card, fields, se05x::CONTEXT_MAC, |object| match &mut object.running {
         Running::Mac { mac, .. } => mac.update(data).map(|()| Vec::new()),
@@ -100,7 +105,7 @@ pub(super) fn update(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal>
     })
 }
 
-pub(super) fn finish(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn finish(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let data = fields.find(TAG_1).unwrap_or(&[]);
     let given = fields.find(TAG_3);
     crypto_object::with(card, fields, se05x::CONTEXT_MAC, |object| {

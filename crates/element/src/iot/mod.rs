@@ -9,21 +9,24 @@ mod digest;
 mod keys;
 mod mac;
 mod sign;
-pub(crate) mod volatile;
+mod volatile;
 
 use std::sync::Arc;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use touchmark_identity::apdu::Command;
+use touchmark_identity::apdu::scp03::Level;
 use touchmark_identity::apdu::se05x::{
     self, ALL_TYPES, AppletVersion, Instruction, MAX_BINARY_BYTES, ObjectType, Origin, Policy, TAG_1, TAG_2,
     TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, TAG_POLICY, Unknown, rule,
 };
 use touchmark_identity::apdu::tlv::{self, TlvError, Tlvs};
 
-use crate::card::{Applet, Card, Refusal};
+use crate::card::{Card, Refusal};
 use crate::object::{Body, Object, counter_limit};
+use crate::runtime::Reply;
 use curve::Curve;
+pub(crate) use volatile::Volatile;
 
 /// The version that the applet answers: the 3.x interface, with ECDSA and ECDH
 /// (0002), EdDSA (0004), X25519 (0008), HMAC (0010) and AES (0080) switched on.
@@ -37,96 +40,93 @@ const IDS_IN_ONE_ANSWER: usize = 200;
 /// "0x7FFF as response means at least 32768 bytes are available" (`GetFreeMemory` in the Plug & Trust headers).
 const MOST_FREE_BYTES: u16 = 0x7FFF;
 
-pub(crate) struct Iot;
+/// What SELECT answers.
+pub(crate) fn greeting() -> Vec<u8> {
+    VERSION.encode().to_vec()
+}
 
-impl Applet for Iot {
-    fn aid(&self) -> &'static [u8] {
-        &se05x::AID
+/// Answers a command. A change that has been committed is durable when this returns.
+pub(crate) fn process(
+    card: &mut Card,
+    _protection: Option<Level>,
+    command: &Command,
+) -> Result<Reply, Refusal> {
+    carry_out(card, command).map(Reply::from)
+}
+
+fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
+    let instruction = Instruction::find(command.ins, command.p1, command.p2)?;
+    let fields = Tlvs::parse(&command.data)?;
+    if !instruction.accepts(&fields) {
+        return Err(Refusal::Field);
     }
-
-    fn class(&self) -> u8 {
-        se05x::CLA
-    }
-
-    fn select(&self, card: &Card) -> Vec<u8> {
-        *card.state().objects.volatile() = volatile::Volatile::default();
-        VERSION.encode().to_vec()
-    }
-
-    fn process(&self, card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
-        let instruction = Instruction::find(command.ins, command.p1, command.p2)?;
-        let fields = Tlvs::parse(&command.data)?;
-        if !instruction.accepts(&fields) {
-            return Err(Refusal::Field);
+    let policy = instruction.spec().policy;
+    match instruction {
+        Instruction::GetVersion => answer(&[(TAG_1, &VERSION.encode())]),
+        Instruction::GetExtVersion => answer(&[(TAG_1, &[&VERSION.encode()[..], &[0; 30]].concat())]),
+        Instruction::GetFreeMemory => free_memory(card, &fields),
+        Instruction::GetRandom => random(&fields),
+        Instruction::GetTimestamp => answer(&[(TAG_1, &card.stamp())]),
+        Instruction::CheckObjectExists => {
+            let exists = card.state().objects.contains_key(&object_id(&fields)?);
+            answer(&[(TAG_1, &[result(exists)])])
         }
-        let policy = instruction.spec().policy;
-        match instruction {
-            Instruction::GetVersion => answer(&[(TAG_1, &VERSION.encode())]),
-            Instruction::GetExtVersion => answer(&[(TAG_1, &[&VERSION.encode()[..], &[0; 30]].concat())]),
-            Instruction::GetFreeMemory => free_memory(card, &fields),
-            Instruction::GetRandom => random(&fields),
-            Instruction::GetTimestamp => answer(&[(TAG_1, &card.stamp())]),
-            Instruction::CheckObjectExists => {
-                let exists = card.state().objects.contains_key(&object_id(&fields)?);
-                answer(&[(TAG_1, &[result(exists)])])
-            }
-            Instruction::DeleteSecureObject => delete(card, &fields),
-            Instruction::WriteEcKeyPair => keys::write_pair(card, &fields),
-            Instruction::WriteEcPrivateKey => keys::write_private(card, &fields),
-            Instruction::WriteEcPublicKey => keys::write_public(card, &fields),
-            Instruction::WriteBinary => write_binary(card, &fields),
-            Instruction::WriteCounter => write_counter(card, &fields),
-            Instruction::CreateEcCurve | Instruction::SetEcCurveParam => curve(&fields),
-            Instruction::ReadObject => {
-                let (_, object) = object(card, &fields)?;
-                answer(&[(TAG_1, &value(card, &object, &fields)?)])
-            }
-            Instruction::ReadObjectAttested => read_attested(card, &fields),
-            Instruction::ReadSize => {
-                let (_, object) = object(card, &fields)?;
-                answer(&[(TAG_1, &size(&object)?.to_be_bytes())])
-            }
-            Instruction::ReadIdList => id_list(card, &fields),
-            Instruction::ReadType => {
-                let (_, object) = object(card, &fields)?;
-                answer(&[(TAG_1, &[object.object_type().0]), (TAG_2, &[se05x::PERSISTENT])])
-            }
-            Instruction::ReadAttributes => {
-                let (id, object) = object(card, &fields)?;
-                answer(&[(TAG_2, &attributes(id, &object)?)])
-            }
-            Instruction::ReadEcCurveList => answer(&[(TAG_1, &curve_list())]),
-            Instruction::GetEcCurveId => {
-                let (_, object) = object(card, &fields)?;
-                let curve = object.curve().ok_or(Refusal::NotSuited)?;
-                answer(&[(TAG_1, &[curve.id()])])
-            }
-            Instruction::EcdsaSign => sign::sign(card, &fields, policy),
-            Instruction::EcdsaVerify => sign::verify(card, &fields, policy),
-            Instruction::Ecdh => agree::ecdh(card, &fields, policy),
-            Instruction::WriteAesKey => keys::write_aes(card, &fields),
-            Instruction::WriteHmacKey => keys::write_hmac(card, &fields),
-            Instruction::EncryptOneShot => cipher::one_shot(card, &fields, policy, true),
-            Instruction::DecryptOneShot => cipher::one_shot(card, &fields, policy, false),
-            Instruction::EncryptInit => cipher::init(card, &fields, policy, true),
-            Instruction::DecryptInit => cipher::init(card, &fields, policy, false),
-            Instruction::CipherUpdate => cipher::update(card, &fields),
-            Instruction::CipherFinal => cipher::finish(card, &fields),
-            Instruction::MacGenerate | Instruction::MacValidate => mac::one_shot(card, &fields, policy),
-            Instruction::MacGenerateInit => mac::init(card, &fields, policy, false),
-            Instruction::MacValidateInit => mac::init(card, &fields, policy, true),
-            Instruction::MacUpdate => mac::update(card, &fields),
-            Instruction::MacFinal => mac::finish(card, &fields),
-            Instruction::Hkdf => derive::hkdf(card, &fields, policy, true),
-            Instruction::HkdfExpand => derive::hkdf(card, &fields, policy, false),
-            Instruction::DigestOneShot => digest::one_shot(&fields),
-            Instruction::DigestInit => digest::init(card, &fields),
-            Instruction::DigestUpdate => digest::update(card, &fields),
-            Instruction::DigestFinal => digest::finish(card, &fields),
-            Instruction::CreateCryptoObject => crypto_object::create(card, &fields),
-            Instruction::ReadCryptoObjectList => crypto_object::list(card),
-            Instruction::DeleteCryptoObject => crypto_object::delete(card, &fields),
+        Instruction::DeleteSecureObject => delete(card, &fields),
+        Instruction::WriteEcKeyPair => keys::write_pair(card, &fields),
+        Instruction::WriteEcPrivateKey => keys::write_private(card, &fields),
+        Instruction::WriteEcPublicKey => keys::write_public(card, &fields),
+        Instruction::WriteBinary => write_binary(card, &fields),
+        Instruction::WriteCounter => write_counter(card, &fields),
+        Instruction::CreateEcCurve | Instruction::SetEcCurveParam => curve(&fields),
+        Instruction::ReadObject => {
+            let (_, object) = object(card, &fields)?;
+            answer(&[(TAG_1, &value(card, &object, &fields)?)])
         }
+        Instruction::ReadObjectAttested => read_attested(card, &fields),
+        Instruction::ReadSize => {
+            let (_, object) = object(card, &fields)?;
+            answer(&[(TAG_1, &size(&object)?.to_be_bytes())])
+        }
+        Instruction::ReadIdList => id_list(card, &fields),
+        Instruction::ReadType => {
+            let (_, object) = object(card, &fields)?;
+            answer(&[(TAG_1, &[object.object_type().0]), (TAG_2, &[se05x::PERSISTENT])])
+        }
+        Instruction::ReadAttributes => {
+            let (id, object) = object(card, &fields)?;
+            answer(&[(TAG_2, &attributes(id, &object)?)])
+        }
+        Instruction::ReadEcCurveList => answer(&[(TAG_1, &curve_list())]),
+        Instruction::GetEcCurveId => {
+            let (_, object) = object(card, &fields)?;
+            let curve = object.curve().ok_or(Refusal::NotSuited)?;
+            answer(&[(TAG_1, &[curve.id()])])
+        }
+        Instruction::EcdsaSign => sign::sign(card, &fields, policy),
+        Instruction::EcdsaVerify => sign::verify(card, &fields, policy),
+        Instruction::Ecdh => agree::ecdh(card, &fields, policy),
+        Instruction::WriteAesKey => keys::write_aes(card, &fields),
+        Instruction::WriteHmacKey => keys::write_hmac(card, &fields),
+        Instruction::EncryptOneShot => cipher::one_shot(card, &fields, policy, true),
+        Instruction::DecryptOneShot => cipher::one_shot(card, &fields, policy, false),
+        Instruction::EncryptInit => cipher::init(card, &fields, policy, true),
+        Instruction::DecryptInit => cipher::init(card, &fields, policy, false),
+        Instruction::CipherUpdate => cipher::update(card, &fields),
+        Instruction::CipherFinal => cipher::finish(card, &fields),
+        Instruction::MacGenerate | Instruction::MacValidate => mac::one_shot(card, &fields, policy),
+        Instruction::MacGenerateInit => mac::init(card, &fields, policy, false),
+        Instruction::MacValidateInit => mac::init(card, &fields, policy, true),
+        Instruction::MacUpdate => mac::update(card, &fields),
+        Instruction::MacFinal => mac::finish(card, &fields),
+        Instruction::Hkdf => derive::hkdf(card, &fields, policy, true),
+        Instruction::HkdfExpand => derive::hkdf(card, &fields, policy, false),
+        Instruction::DigestOneShot => digest::one_shot(&fields),
+        Instruction::DigestInit => digest::init(card, &fields),
+        Instruction::DigestUpdate => digest::update(card, &fields),
+        Instruction::DigestFinal => digest::finish(card, &fields),
+        Instruction::CreateCryptoObject => crypto_object::create(card, &fields),
+        Instruction::ReadCryptoObjectList => crypto_object::list(card),
+        Instruction::DeleteCryptoObject => crypto_object::delete(card, &fields),
     }
 }
 

@@ -1,5 +1,4 @@
-//! What the applet forgets without power: the crypto objects. It belongs to the card, not to a connection, and SELECT
-//! of the applet clears it.
+//! What the applet forgets: the crypto objects. It belongs to a logical channel, and ends with SELECT and reset.
 
 use std::collections::BTreeMap;
 

@@ -24,6 +24,14 @@ macro_rules! status_words {
 status_words! {
     /// Done.
     SUCCESS = 0x9000, "success";
+    /// The logical channel was not open.
+    CHANNEL_ALREADY_CLOSED = 0x6200, "the logical channel is already closed";
+    /// The selected application, or the card, is locked.
+    LOCKED = 0x6283, "the card is locked";
+    /// The cryptogram of the host is wrong.
+    AUTHENTICATION_FAILED = 0x6300, "authentication of the host cryptogram failed";
+    /// More data follows when the command is repeated as "next".
+    MORE_DATA = 0x6310, "more data is available";
     /// The part could not write its memory.
     MEMORY_FAILURE = 0x6581, "memory failure: the state of the part is unknown";
     /// Lc or Le is not what the command needs.
@@ -32,6 +40,10 @@ status_words! {
     CHANNEL_NOT_SUPPORTED = 0x6881, "logical channel not supported";
     /// Secure messaging where the part has none.
     SECURE_MESSAGING_NOT_SUPPORTED = 0x6882, "secure messaging not supported";
+    /// Another command came where the next of a chain was due.
+    LAST_OF_CHAIN_EXPECTED = 0x6883, "the last command of the chain is expected";
+    /// A chain where the part takes none.
+    CHAINING_NOT_SUPPORTED = 0x6884, "command chaining not supported here";
     /// An authentication is missing.
     SECURITY_STATUS_NOT_SATISFIED = 0x6982, "security status not satisfied: authenticate first";
     /// A policy that does not suit the object.
@@ -42,12 +54,16 @@ status_words! {
     COMMAND_NOT_ALLOWED = 0x6986, "command not allowed by the object's policy";
     /// A tag is missing, unknown or has a wrong value.
     WRONG_DATA = 0x6A80, "wrong data: a field is missing, unknown or out of range";
+    /// The part does not do this, or not in its life cycle state.
+    FUNCTION_NOT_SUPPORTED = 0x6A81, "function not supported, or not in this life cycle state";
     /// No applet of this name.
     FILE_NOT_FOUND = 0x6A82, "no applet or file of this name";
     /// Memory is used up.
     NOT_ENOUGH_MEMORY = 0x6A84, "not enough memory";
     /// The parameters P1-P2 belong to no command.
     INCORRECT_P1_P2 = 0x6A86, "incorrect parameters P1-P2";
+    /// What the command refers to is not there.
+    REFERENCED_DATA_NOT_FOUND = 0x6A88, "referenced data not found";
     /// The instruction is not known.
     INSTRUCTION_NOT_SUPPORTED = 0x6D00, "instruction not supported";
     /// The class is not known.

@@ -23,6 +23,12 @@ pub trait Transport {
     fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, StoreError>;
 }
 
+impl Transport for Box<dyn Transport + Send> {
+    fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, StoreError> {
+        (**self).transmit(apdu)
+    }
+}
+
 /// An element in the same process: a function from command to response. An empty response means that the element has
 /// no power.
 impl<F: FnMut(&[u8]) -> Vec<u8>> Transport for F {
