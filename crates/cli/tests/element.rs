@@ -108,7 +108,9 @@ fn faults_and_a_view_beside_a_running_element() {
     let state = dir.path().join("chip").display().to_string();
     must(&["element", "new", "--state", &state]);
     let running = Running::start(&state);
-    assert_eq!(running.answers(&[SELECT, CREATE, INCREMENT]), ["030101000201009000", "9000", "9000"]);
+    let answers = running.answers(&[SELECT, CREATE, INCREMENT]);
+    assert!(answers.first().unwrap().starts_with("030101"), "{answers:?}");
+    assert_eq!(answers.get(1..).unwrap(), ["9000", "9000"]);
     assert_eq!(counter(&inspect(&state)), Some(1));
     assert!(must(&["element", "inspect", "--state", &state]).contains("object 50000001: counter, value 1"));
 
@@ -135,7 +137,7 @@ fn faults_and_a_view_beside_a_running_element() {
 
     let running = Running::start(&state);
     fault(&["--at", "instruction=A4", "class-break=readable-keys"]);
-    assert_eq!(running.answers(&[SELECT]), ["030163000201009000"]);
+    assert!(running.answers(&[SELECT]).first().unwrap().starts_with("030163"));
     assert_eq!(inspect(&state).pointer("/flaw").unwrap(), "readable-keys");
 
     for wrong in [&["nothing"][..], &["--at", "soon", "full-memory"], &[], &["--clear", "full-memory"]] {

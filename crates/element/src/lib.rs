@@ -46,7 +46,6 @@ mod scp;
 mod store;
 pub mod tcp;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -67,7 +66,7 @@ pub use runtime::Answer;
 
 use card::Card;
 use gp::Gp;
-use object::{Body, Object, State, public_point};
+use object::{Body, Object, Objects, State, public_point};
 use store::StateDir;
 
 /// A secure element in software. While it lives, no other process can open the same state.
@@ -106,7 +105,7 @@ impl Element {
             let policies = vec![Policy { authentication: 0, rule, extension: Vec::new() }];
             Arc::new(Object { origin: Origin::PROVISIONED, policies, body })
         };
-        let objects = BTreeMap::from([
+        let objects = Objects::from([
             (UNIQUE_ID, provisioned(rule::READ, Body::Binary(chip_id.to_vec()))),
             (ATTESTATION_KEY, provisioned(rule::READ | rule::ATTEST, Body::KeyPair(pair))),
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),
