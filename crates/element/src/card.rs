@@ -3,28 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use touchmark_identity::apdu::StatusWord;
 use touchmark_identity::apdu::se05x::{ATTESTATION_CERTIFICATE, ATTESTATION_KEY, AppletVersion, Origin};
-use touchmark_identity::apdu::{Command, StatusWord};
 use touchmark_identity::key::PublicKey;
 
 use crate::certificate;
 use crate::error::ElementError;
 use crate::flaw::{self, Flaw};
 use crate::gp::{Gp, Level};
+use crate::iot;
 use crate::object::{Body, Object, State, public_point};
 use crate::store::StateDir;
 
 pub use crate::runtime::Session;
-
-/// An applet: the commands of one application. It keeps no state of its own; what must survive is in [`State`].
-pub(crate) trait Applet: Sync {
-    /// Answers SELECT.
-    fn select(&self, card: &Card) -> Vec<u8>;
-
-    /// Answers a command of the class 80, whatever its logical channel. A change that has been committed is durable
-    /// when this returns.
-    fn process(&self, card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal>;
-}
 
 /// Why a command is not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,11 +108,14 @@ pub(crate) struct Card {
     level: Option<Level>,
     /// What the command that is being carried out takes, beyond the time of the computation.
     delay: Duration,
+    /// What the IoT applet remembers on the channel on which the command came.
+    iot: iot::Volatile,
 }
 
 impl Card {
     pub(crate) fn new(state: State, gp: Gp, store: StateDir) -> Self {
-        Self { state, gp, store, stamps: 0, powered: true, level: None, delay: Duration::ZERO }
+        let (delay, iot) = (Duration::ZERO, iot::Volatile::default());
+        Self { state, gp, store, stamps: 0, powered: true, level: None, delay, iot }
     }
 
     pub(crate) fn is_powered(&self) -> bool {
@@ -164,6 +158,15 @@ impl Card {
     /// What the command took, which is over.
     pub(crate) fn take_delay(&mut self) -> Duration {
         std::mem::take(&mut self.delay)
+    }
+
+    /// What the IoT applet remembers on the channel on which the command came.
+    pub(crate) fn iot(&mut self) -> &mut iot::Volatile {
+        &mut self.iot
+    }
+
+    pub(crate) fn iot_ref(&self) -> &iot::Volatile {
+        &self.iot
     }
 
     /// Makes a new state durable and current. When that fails, nobody knows which state is on the disk: the card

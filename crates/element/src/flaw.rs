@@ -18,7 +18,7 @@ const FLAWED_PATCH: u8 = 99;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flaw {
-    /// `readable-keys`: ReadObject gives the private half of an EC key, whatever its policy says.
+    /// `readable-keys`: ReadObject gives private and secret keys, whatever their policies say.
     ReadableKeys,
 }
 
@@ -57,13 +57,18 @@ pub(crate) fn version(flaw: Option<Flaw>) -> AppletVersion {
     version
 }
 
-/// What ReadObject gives by the flaw: the private half of an EC key, 32 bytes big-endian.
+/// What ReadObject gives by the flaw: a private scalar, big-endian and as long as the curve; the seed of an Ed25519
+/// key (RFC 8032) and the scalar of an X25519 key (RFC 7748); the bytes of an AES or HMAC key.
 pub(crate) fn leak(flaw: Option<Flaw>, body: &Body) -> Option<Vec<u8>> {
-    match (flaw?, body) {
-        (Flaw::ReadableKeys, Body::KeyPair(pair) | Body::PrivateKey(pair)) => {
+    let Flaw::ReadableKeys = flaw?;
+    match body {
+        Body::KeyPair(pair) | Body::PrivateKey(pair) => {
             let scalar: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().ok()?;
             Some(scalar.as_ref().to_vec())
         }
+        Body::Ed25519 { seed, .. } => Some(seed.to_vec()),
+        Body::X25519 { scalar, .. } => Some(scalar.to_vec()),
+        Body::Aes(key) | Body::Hmac(key) => Some(key.to_vec()),
         _ => None,
     }
 }

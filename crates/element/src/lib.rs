@@ -52,7 +52,6 @@ pub mod t1;
 pub mod tcp;
 pub mod vpcd;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -75,7 +74,7 @@ pub use served::Served;
 
 use card::Card;
 use gp::Gp;
-use object::{Body, Object, State, public_point};
+use object::{Body, Object, Objects, State, public_point};
 use store::StateDir;
 
 /// A secure element in software. While it lives, no other process can open the same state.
@@ -114,7 +113,7 @@ impl Element {
             let policies = vec![Policy { authentication: 0, rule, extension: Vec::new() }];
             Arc::new(Object { origin: Origin::PROVISIONED, policies, body })
         };
-        let objects = BTreeMap::from([
+        let objects = Objects::from([
             (UNIQUE_ID, provisioned(rule::READ, Body::Binary(chip_id.to_vec()))),
             (ATTESTATION_KEY, provisioned(rule::READ | rule::ATTEST, Body::KeyPair(pair))),
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),

@@ -3,21 +3,39 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use touchmark_identity::apdu::se05x::{Attributes, CHIP_ID_BYTES, NOT_SET, ObjectType, Origin, Policy, rule};
-use touchmark_identity::key::PublicKey;
+use touchmark_identity::apdu::se05x::{
+    Attributes, CHIP_ID_BYTES, CURVE_NIST_P256, NOT_SET, ObjectType, Origin, Policy, rule,
+};
 use zeroize::Zeroizing;
+
+use crate::iot::curve::Curve;
 
 /// Room for objects, in bytes, counted as [`Object::footprint`] counts.
 pub(crate) const MEMORY_BYTES: usize = 48 * 1024;
 
-/// The value of an object. Private keys stay inside the cryptographic library, which wipes them.
+/// The value of an object. Private keys stay inside the cryptographic library, which wipes them, where it keeps them.
 pub(crate) enum Body {
     KeyPair(EcdsaKeyPair),
     /// A private key that was imported without its public half, and does not give it.
     PrivateKey(EcdsaKeyPair),
-    PublicKey(PublicKey),
+    /// A public key of any curve, in the order of bytes of its standard.
+    PublicKey {
+        curve: Curve,
+        point: Vec<u8>,
+    },
+    Ed25519 {
+        pair: Ed25519KeyPair,
+        seed: Zeroizing<[u8; 32]>,
+        gives_public: bool,
+    },
+    X25519 {
+        scalar: Zeroizing<[u8; 32]>,
+        gives_public: bool,
+    },
+    Aes(Zeroizing<Vec<u8>>),
+    Hmac(Zeroizing<Vec<u8>>),
     Binary(Vec<u8>),
     Counter {
         bytes: u8,
@@ -31,14 +49,32 @@ pub(crate) struct Object {
     pub(crate) body: Body,
 }
 
+/// The objects by their ids.
+pub(crate) type Objects = BTreeMap<u32, Arc<Object>>;
+
 impl Object {
     pub(crate) fn object_type(&self) -> ObjectType {
         match self.body {
-            Body::KeyPair(_) => ObjectType::EC_KEY_PAIR,
-            Body::PrivateKey(_) => ObjectType::EC_PRIVATE_KEY,
-            Body::PublicKey(_) => ObjectType::EC_PUBLIC_KEY,
+            Body::KeyPair(_)
+            | Body::Ed25519 { gives_public: true, .. }
+            | Body::X25519 { gives_public: true, .. } => ObjectType::EC_KEY_PAIR,
+            Body::PrivateKey(_) | Body::Ed25519 { .. } | Body::X25519 { .. } => ObjectType::EC_PRIVATE_KEY,
+            Body::PublicKey { .. } => ObjectType::EC_PUBLIC_KEY,
+            Body::Aes(_) => ObjectType::AES_KEY,
+            Body::Hmac(_) => ObjectType::HMAC_KEY,
             Body::Binary(_) => ObjectType::BINARY,
             Body::Counter { .. } => ObjectType::COUNTER,
+        }
+    }
+
+    /// The curve of an EC key.
+    pub(crate) fn curve(&self) -> Option<Curve> {
+        match &self.body {
+            Body::KeyPair(pair) | Body::PrivateKey(pair) => Curve::of(pair),
+            Body::PublicKey { curve, .. } => Some(*curve),
+            Body::Ed25519 { .. } => Some(Curve::Ed25519),
+            Body::X25519 { .. } => Some(Curve::X25519),
+            Body::Aes(_) | Body::Hmac(_) | Body::Binary(_) | Body::Counter { .. } => None,
         }
     }
 
@@ -67,11 +103,22 @@ impl Object {
         for_everybody.any(|policy| policy.rule & wanted == wanted && policy.rule & unmet == 0)
     }
 
+    /// Whether what is derived from the object stays on the card.
+    pub(crate) fn keeps_derived(&self) -> bool {
+        self.policies.iter().any(|policy| policy.rule & rule::FORBID_DERIVED_OUTPUT != 0)
+    }
+
     /// The memory that the object takes, in bytes: its value, its policies, and a fixed share for the rest.
     pub(crate) fn footprint(&self) -> usize {
         let value = match &self.body {
-            Body::KeyPair(_) | Body::PrivateKey(_) => 160,
-            Body::PublicKey(_) => 80,
+            Body::KeyPair(_) | Body::PrivateKey(_) => match self.curve() {
+                None | Some(Curve::P256) => 160,
+                Some(_) => 320,
+            },
+            Body::PublicKey { curve: Curve::P256, .. } => 80,
+            Body::PublicKey { point, .. } => point.len() + 16,
+            Body::Ed25519 { .. } | Body::X25519 { .. } => 80,
+            Body::Aes(key) | Body::Hmac(key) => key.len(),
             Body::Binary(bytes) => bytes.len(),
             Body::Counter { .. } => 16,
         };
@@ -85,7 +132,7 @@ pub(crate) struct State {
     pub(crate) chip_id: [u8; CHIP_ID_BYTES],
     /// How often the element was started.
     pub(crate) boots: u32,
-    pub(crate) objects: BTreeMap<u32, Arc<Object>>,
+    pub(crate) objects: Objects,
 }
 
 impl State {
@@ -112,7 +159,7 @@ impl State {
     /// Reads the stored form.
     pub(crate) fn decode(json: &[u8]) -> Result<Self, String> {
         let stored: StoredState = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let mut objects = BTreeMap::new();
+        let mut objects = Objects::new();
         for object in &stored.objects {
             let (id, loaded) = load(object)?;
             if objects.insert(id, Arc::new(loaded)).is_some() {
@@ -146,11 +193,47 @@ struct StoredObject {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum StoredBody {
-    KeyPair { pkcs8: Secret },
-    PrivateKey { pkcs8: Secret },
-    PublicKey { point: Secret },
-    Binary { data: Secret },
-    Counter { bytes: u8, value: u64 },
+    KeyPair {
+        #[serde(default = "p256")]
+        curve: u8,
+        pkcs8: Secret,
+    },
+    PrivateKey {
+        #[serde(default = "p256")]
+        curve: u8,
+        pkcs8: Secret,
+    },
+    PublicKey {
+        #[serde(default = "p256")]
+        curve: u8,
+        point: Secret,
+    },
+    Ed25519 {
+        seed: Secret,
+        gives_public: bool,
+    },
+    X25519 {
+        scalar: Secret,
+        gives_public: bool,
+    },
+    Aes {
+        key: Secret,
+    },
+    Hmac {
+        key: Secret,
+    },
+    Binary {
+        data: Secret,
+    },
+    Counter {
+        bytes: u8,
+        value: u64,
+    },
+}
+
+/// The curve of the keys in states that were written when there was no other.
+fn p256() -> u8 {
+    CURVE_NIST_P256
 }
 
 /// Bytes in hex that are wiped from memory after use.
@@ -177,10 +260,19 @@ fn store(id: u32, object: &Object) -> Result<StoredObject, String> {
             .map(|document| secret(document.as_ref()))
             .map_err(|_| "a key cannot be stored".to_owned())
     };
+    let curve = || object.curve().map(Curve::id).ok_or_else(|| "a key has no curve".to_owned());
     let body = match &object.body {
-        Body::KeyPair(pair) => StoredBody::KeyPair { pkcs8: pkcs8(pair)? },
-        Body::PrivateKey(pair) => StoredBody::PrivateKey { pkcs8: pkcs8(pair)? },
-        Body::PublicKey(key) => StoredBody::PublicKey { point: secret(key.point()) },
+        Body::KeyPair(pair) => StoredBody::KeyPair { curve: curve()?, pkcs8: pkcs8(pair)? },
+        Body::PrivateKey(pair) => StoredBody::PrivateKey { curve: curve()?, pkcs8: pkcs8(pair)? },
+        Body::PublicKey { curve, point } => StoredBody::PublicKey { curve: curve.id(), point: secret(point) },
+        Body::Ed25519 { seed, gives_public, .. } => {
+            StoredBody::Ed25519 { seed: secret(seed.as_slice()), gives_public: *gives_public }
+        }
+        Body::X25519 { scalar, gives_public } => {
+            StoredBody::X25519 { scalar: secret(scalar.as_slice()), gives_public: *gives_public }
+        }
+        Body::Aes(key) => StoredBody::Aes { key: secret(key) },
+        Body::Hmac(key) => StoredBody::Hmac { key: secret(key) },
         Body::Binary(data) => StoredBody::Binary { data: secret(data) },
         Body::Counter { bytes, value } => StoredBody::Counter { bytes: *bytes, value: *value },
     };
@@ -190,16 +282,38 @@ fn store(id: u32, object: &Object) -> Result<StoredObject, String> {
 
 fn load(stored: &StoredObject) -> Result<(u32, Object), String> {
     let id = u32::from_be_bytes(stored.id);
-    let pair = |pkcs8: &Secret| {
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &pkcs8.0)
-            .map_err(|_| format!("the object {id:08x} holds no P-256 key"))
+    let unknown = |curve: u8| format!("the object {id:08x} is of the unknown curve {curve:02x}");
+    let pair = |curve: u8, pkcs8: &Secret| {
+        let algorithm = Curve::from_id(curve).and_then(Curve::signing).ok_or_else(|| unknown(curve))?;
+        EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8.0)
+            .map_err(|_| format!("the object {id:08x} holds no key of its curve"))
+    };
+    let bytes32 = |secret: &Secret| {
+        let bytes = <[u8; 32]>::try_from(secret.0.as_slice());
+        bytes.map(Zeroizing::new).map_err(|_| format!("the object {id:08x} holds no 32 bytes"))
     };
     let body = match &stored.body {
-        StoredBody::KeyPair { pkcs8 } => Body::KeyPair(pair(pkcs8)?),
-        StoredBody::PrivateKey { pkcs8 } => Body::PrivateKey(pair(pkcs8)?),
-        StoredBody::PublicKey { point } => {
-            Body::PublicKey(PublicKey::from_point(&point.0).map_err(|error| error.to_string())?)
+        StoredBody::KeyPair { curve, pkcs8 } => Body::KeyPair(pair(*curve, pkcs8)?),
+        StoredBody::PrivateKey { curve, pkcs8 } => Body::PrivateKey(pair(*curve, pkcs8)?),
+        StoredBody::PublicKey { curve, point } => {
+            let curve = Curve::from_id(*curve).ok_or_else(|| unknown(*curve))?;
+            if !curve.is_public_key(&point.0) {
+                return Err(format!("the object {id:08x} holds no public key of its curve"));
+            }
+            Body::PublicKey { curve, point: point.0.to_vec() }
         }
+        StoredBody::Ed25519 { seed, gives_public } => {
+            let seed = bytes32(seed)?;
+            let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice());
+            let pair = pair.map_err(|_| format!("the object {id:08x} holds no Ed25519 key"))?;
+            Body::Ed25519 { pair, seed, gives_public: *gives_public }
+        }
+        StoredBody::X25519 { scalar, gives_public } => {
+            Body::X25519 { scalar: bytes32(scalar)?, gives_public: *gives_public }
+        }
+        StoredBody::Aes { key } if matches!(key.0.len(), 16 | 24 | 32) => Body::Aes(key.0.clone()),
+        StoredBody::Aes { .. } => return Err(format!("the object {id:08x} holds no AES key")),
+        StoredBody::Hmac { key } => Body::Hmac(key.0.clone()),
         StoredBody::Binary { data } => Body::Binary(data.0.to_vec()),
         StoredBody::Counter { bytes, value } => {
             if !(1..=8).contains(bytes) || *value > counter_limit(*bytes) {
@@ -225,22 +339,33 @@ pub(crate) fn public_point(pair: &EcdsaKeyPair) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
 
     fn sample() -> State {
         let pair = || EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-        let public = PublicKey::from_point(public_point(&pair())).unwrap();
+        let public = Body::PublicKey { curve: Curve::P256, point: public_point(&pair()).to_vec() };
+        let large = EcdsaKeyPair::generate(Curve::P521.signing().unwrap()).unwrap();
+        let seed = Zeroizing::new([7; 32]);
+        let edwards = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).unwrap();
         let policies = vec![Policy { authentication: 0, rule: rule::READ, extension: vec![] }];
         let bodies = [
             Body::KeyPair(pair()),
             Body::PrivateKey(pair()),
-            Body::PublicKey(public),
+            public,
+            Body::KeyPair(large),
+            Body::Ed25519 { pair: edwards, seed, gives_public: true },
+            Body::X25519 { scalar: Zeroizing::new([8; 32]), gives_public: false },
+            Body::Aes(Zeroizing::new(vec![1; 24])),
+            Body::Hmac(Zeroizing::new(vec![2; 5])),
             Body::Binary(vec![1, 2, 3]),
             Body::Counter { bytes: 4, value: 7 },
         ];
-        let objects = (1..).zip(bodies).map(|(id, body)| {
-            (id, Arc::new(Object { origin: Origin::EXTERNAL, policies: policies.clone(), body }))
-        });
-        State { chip_id: [9; CHIP_ID_BYTES], boots: 3, objects: objects.collect() }
+        let mut objects = Objects::new();
+        for (id, body) in (1..).zip(bodies) {
+            let object = Object { origin: Origin::EXTERNAL, policies: policies.clone(), body };
+            objects.insert(id, Arc::new(object));
+        }
+        State { chip_id: [9; CHIP_ID_BYTES], boots: 3, objects }
     }
 
     #[test]
@@ -249,7 +374,7 @@ mod tests {
         let bytes = json.encode().unwrap();
         let again = State::decode(&bytes).unwrap();
         assert_eq!(again.encode().unwrap().as_slice(), bytes.as_slice());
-        assert_eq!(again.objects.len(), 5);
+        assert_eq!(again.objects.len(), 10);
     }
 
     #[test]

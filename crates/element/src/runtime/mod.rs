@@ -9,10 +9,10 @@ use touchmark_identity::apdu::class::Class;
 use touchmark_identity::apdu::scp03::{EXTERNAL_AUTHENTICATE, INITIALIZE_UPDATE, SecureChannel};
 use touchmark_identity::apdu::{Command, MAX_COMMAND_DATA, RawCommand, Response, StatusWord};
 
-use crate::card::{Applet, Card, Refusal};
+use crate::card::{Card, Refusal};
 use crate::gp::registry::{CardState, Instance, Module};
 use crate::gp::{self, Aid};
-use crate::iot::Iot;
+use crate::iot;
 use crate::notes;
 use crate::scp::{self, Handshake};
 
@@ -74,6 +74,8 @@ struct Channel {
     codec: Option<SecureChannel>,
     /// What the card manager remembers between commands.
     gp: gp::Volatile,
+    /// What the IoT applet remembers.
+    iot: iot::Volatile,
 }
 
 impl Channel {
@@ -241,6 +243,7 @@ impl Card {
                 let (aid, reply) = self.select(channel.selected.as_ref(), command)?;
                 channel.close();
                 channel.gp = gp::Volatile::default();
+                channel.iot = iot::Volatile::default();
                 channel.selected = Some(aid);
                 Ok((reply, Fate::Open))
             }
@@ -352,7 +355,13 @@ impl Card {
                 gp::process(self, &mut channel.gp, &instance, &elsewhere, command)
             }
             _ if command.cla != 0x80 => Err(Refusal::Instruction),
-            Module::Iot => Ok(Iot.process(self, command)?.into()),
+            Module::Iot => {
+                let protection = channel.codec.as_ref().map(SecureChannel::level);
+                std::mem::swap(self.iot(), &mut channel.iot);
+                let reply = iot::process(self, protection, command);
+                std::mem::swap(self.iot(), &mut channel.iot);
+                reply
+            }
             Module::Notes => Ok(notes::process(self, &instance.aid, command)?.into()),
         }
     }

@@ -18,6 +18,10 @@ pub const CLA: u8 = 0x80;
 
 /// Tag of an object's policy set.
 pub const TAG_POLICY: u8 = 0x11;
+/// Tag of the id of the session in which a command is carried out.
+pub const TAG_SESSION: u8 = 0x10;
+/// Tag of the number of attempts of an authentication object.
+pub const TAG_MAX_ATTEMPTS: u8 = 0x12;
 /// First argument, `TAG_1`.
 pub const TAG_1: u8 = 0x41;
 /// Second argument, `TAG_2`.
@@ -35,10 +39,72 @@ pub const TAG_7: u8 = 0x47;
 
 /// Elliptic curve NIST P-256.
 pub const CURVE_NIST_P256: u8 = 0x03;
+/// Elliptic curve NIST P-384.
+pub const CURVE_NIST_P384: u8 = 0x04;
+/// Elliptic curve NIST P-521.
+pub const CURVE_NIST_P521: u8 = 0x05;
+/// Elliptic curve secp256k1.
+pub const CURVE_SECP256K1: u8 = 0x10;
+/// Edwards curve Ed25519.
+pub const CURVE_ED25519: u8 = 0x40;
+/// Montgomery curve X25519.
+pub const CURVE_X25519: u8 = 0x41;
 /// The number of Weierstrass curves that a curve list speaks of: ids 1 to 17.
 pub const WEIERSTRASS_CURVES: u8 = 0x11;
 /// ECDSA over a SHA-256 digest that the host has made; also the attestation algorithm.
 pub const ECDSA_SHA256: u8 = 0x21;
+
+/// ECDSA over what the host gives as the digest, of any length up to 64 bytes.
+pub const ECDSA_PLAIN: u8 = 0x09;
+/// ECDSA over a SHA-1 digest that the host has made.
+pub const ECDSA_SHA1: u8 = 0x11;
+/// ECDSA over a SHA-224 digest that the host has made.
+pub const ECDSA_SHA224: u8 = 0x25;
+/// ECDSA over a SHA-384 digest that the host has made.
+pub const ECDSA_SHA384: u8 = 0x22;
+/// ECDSA over a SHA-512 digest that the host has made.
+pub const ECDSA_SHA512: u8 = 0x26;
+/// Ed25519 over the data themselves.
+pub const EDDSA: u8 = 0xA3;
+
+/// Digest SHA-1.
+pub const SHA1: u8 = 0x01;
+/// Digest SHA-224.
+pub const SHA224: u8 = 0x07;
+/// Digest SHA-256.
+pub const SHA256: u8 = 0x04;
+/// Digest SHA-384.
+pub const SHA384: u8 = 0x05;
+/// Digest SHA-512.
+pub const SHA512: u8 = 0x06;
+/// HMAC with SHA-1.
+pub const HMAC_SHA1: u8 = 0x18;
+/// HMAC with SHA-256.
+pub const HMAC_SHA256: u8 = 0x19;
+/// HMAC with SHA-384.
+pub const HMAC_SHA384: u8 = 0x1A;
+/// HMAC with SHA-512.
+pub const HMAC_SHA512: u8 = 0x1B;
+/// CMAC with AES.
+pub const CMAC_AES: u8 = 0x31;
+/// AES-ECB without padding.
+pub const AES_ECB: u8 = 0x0E;
+/// AES-CBC without padding.
+pub const AES_CBC: u8 = 0x0D;
+/// AES-CBC, padded with zeros where the data end inside a block (ISO/IEC 9797-1 method 1).
+pub const AES_CBC_ISO9797_M1: u8 = 0x16;
+/// AES-CBC, padded with `80 00...` (ISO/IEC 9797-1 method 2).
+pub const AES_CBC_ISO9797_M2: u8 = 0x17;
+/// AES-CBC, padded as PKCS#5 says.
+pub const AES_CBC_PKCS5: u8 = 0x18;
+/// AES-CTR.
+pub const AES_CTR: u8 = 0xF0;
+/// Context of a crypto object: digest.
+pub const CONTEXT_DIGEST: u8 = 0x01;
+/// Context of a crypto object: cipher.
+pub const CONTEXT_CIPHER: u8 = 0x02;
+/// Context of a crypto object: message authentication code.
+pub const CONTEXT_MAC: u8 = 0x03;
 
 /// Answer to a question: yes.
 pub const RESULT_SUCCESS: u8 = 0x01;
@@ -140,6 +206,14 @@ impl ObjectType {
     pub const EC_PRIVATE_KEY: Self = Self(0x02);
     /// EC public key.
     pub const EC_PUBLIC_KEY: Self = Self(0x03);
+    /// AES key.
+    pub const AES_KEY: Self = Self(0x09);
+    /// HMAC key.
+    pub const HMAC_KEY: Self = Self(0x11);
+    /// User id, a secret that opens a session.
+    pub const USER_ID: Self = Self(0x0C);
+    /// PCR, a register that is extended.
+    pub const PCR: Self = Self(0x0F);
     /// Binary object, "file".
     pub const BINARY: Self = Self(0x0B);
     /// Monotonic counter.
@@ -152,6 +226,10 @@ impl fmt::Display for ObjectType {
             Self::EC_KEY_PAIR => f.write_str("EC key pair"),
             Self::EC_PRIVATE_KEY => f.write_str("EC private key"),
             Self::EC_PUBLIC_KEY => f.write_str("EC public key"),
+            Self::AES_KEY => f.write_str("AES key"),
+            Self::HMAC_KEY => f.write_str("HMAC key"),
+            Self::USER_ID => f.write_str("user id"),
+            Self::PCR => f.write_str("PCR"),
             Self::BINARY => f.write_str("binary object"),
             Self::COUNTER => f.write_str("counter"),
             Self(other) => write!(f, "object of type {other:#04x}"),
@@ -203,6 +281,16 @@ pub mod rule {
     pub const SIGN: u32 = 0x1000_0000;
     /// Verify with the key.
     pub const VERIFY: u32 = 0x0800_0000;
+    /// Agree on a key with the key.
+    pub const AGREE: u32 = 0x0400_0000;
+    /// Encrypt with the key.
+    pub const ENCRYPT: u32 = 0x0200_0000;
+    /// Decrypt with the key.
+    pub const DECRYPT: u32 = 0x0100_0000;
+    /// Derive keys from the key.
+    pub const DERIVE: u32 = 0x0080_0000;
+    /// Unwrap other keys with the key.
+    pub const WRAP: u32 = 0x0040_0000;
     /// Read the object.
     pub const READ: u32 = 0x0020_0000;
     /// Write the object.
@@ -217,6 +305,28 @@ pub mod rule {
     pub const REQUIRE_PCR: u32 = 0x0001_0000;
     /// Vouch for other objects with the key.
     pub const ATTEST: u32 = 0x0000_8000;
+    /// What is derived from the key goes into an object, not to the host.
+    pub const FORBID_DERIVED_OUTPUT: u32 = 0x0000_0800;
+
+    /// The names of the bits, as the documentation has them.
+    #[must_use]
+    pub fn names(rule: u32) -> String {
+        let named = [
+            (SIGN, "SIGN"),
+            (VERIFY, "VERIFY"),
+            (AGREE, "KA"),
+            (ENCRYPT, "ENC"),
+            (DECRYPT, "DEC"),
+            (DERIVE, "KDF"),
+            (WRAP, "WRAP"),
+            (READ, "READ"),
+            (WRITE, "WRITE"),
+            (GENERATE, "GEN"),
+            (DELETE, "DELETE"),
+        ];
+        let set = named.iter().filter(|(bit, _)| rule & bit != 0).map(|(_, name)| *name);
+        set.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// One policy: what a user of an object may do after which authentication.
@@ -386,6 +496,9 @@ pub struct CommandSpec {
     pub request: &'static [Field],
     /// The fields of the response data; none means that no data comes back.
     pub response: &'static [Field],
+    /// Bits of [`rule`] that the policy of the object in [`TAG_1`] has to give; with several, which of them depends on
+    /// what is asked for. 0 where no object is used.
+    pub policy: u32,
 }
 
 /// Why a header is no row of the table.
@@ -399,7 +512,7 @@ pub enum Unknown {
 
 macro_rules! commands {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $ins:literal $p1:literal $p2:literal,
-        [$($tag:ident $need:ident $meaning:literal),* $(,)?] -> [$($rtag:ident $rneed:ident $rmeaning:literal),* $(,)?];)+) => {
+        [$($tag:ident $need:ident $meaning:literal),* $(,)?] -> [$($rtag:ident $rneed:ident $rmeaning:literal),* $(,)?] $(=> $rule:expr)?;)+) => {
         /// A command of the table.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Instruction { $($(#[$doc])* $variant),+ }
@@ -416,6 +529,7 @@ macro_rules! commands {
                         name: $name, ins: $ins, p1: $p1, p2: $p2,
                         request: &[$(Field { tag: $tag, meaning: $meaning, required: commands!(@ $need) }),*],
                         response: &[$(Field { tag: $rtag, meaning: $rmeaning, required: commands!(@ $rneed) }),*],
+                        policy: 0 $(| ($rule))?,
                     }),+
                 }
             }
@@ -442,29 +556,30 @@ commands! {
     CheckObjectExists = "CheckObjectExists", 0x04 0x00 0x27, [TAG_1 needs "object id, 4 bytes"]
         -> [TAG_1 needs "result, 1 byte: 01 yes, 02 no"];
     /// Deletes an object.
-    DeleteSecureObject = "DeleteSecureObject", 0x04 0x00 0x28, [TAG_1 needs "object id, 4 bytes"] -> [];
+    DeleteSecureObject = "DeleteSecureObject", 0x04 0x00 0x28, [TAG_1 needs "object id, 4 bytes"] -> []
+        => rule::DELETE;
     /// Generates or imports an EC key pair.
     WriteEcKeyPair = "WriteECKey (key pair)", 0x01 0x61 0x00, [
         TAG_POLICY maybe "policy set, for a new object",
         TAG_1 needs "object id, 4 bytes",
         TAG_2 maybe "curve id, 1 byte; for a new object",
-        TAG_3 maybe "private key to import, 32 bytes; absent to generate on the chip",
-        TAG_4 maybe "public key to import, 65 bytes; absent to generate on the chip",
-    ] -> [];
+        TAG_3 maybe "private key to import, as long as the curve; absent to generate on the chip",
+        TAG_4 maybe "public key to import: 04, x, y; on 25519 curves 32 bytes; absent to generate on the chip",
+    ] -> [] => rule::WRITE | rule::GENERATE;
     /// Imports an EC private key.
     WriteEcPrivateKey = "WriteECKey (private key)", 0x01 0x41 0x00, [
         TAG_POLICY maybe "policy set, for a new object",
         TAG_1 needs "object id, 4 bytes",
         TAG_2 maybe "curve id, 1 byte; for a new object",
-        TAG_3 needs "private key to import, 32 bytes",
-    ] -> [];
+        TAG_3 needs "private key to import, as long as the curve",
+    ] -> [] => rule::WRITE;
     /// Imports an EC public key.
     WriteEcPublicKey = "WriteECKey (public key)", 0x01 0x21 0x00, [
         TAG_POLICY maybe "policy set, for a new object",
         TAG_1 needs "object id, 4 bytes",
         TAG_2 maybe "curve id, 1 byte; for a new object",
-        TAG_4 needs "public key to import, 65 bytes",
-    ] -> [];
+        TAG_4 needs "public key to import: 04, x, y; on 25519 curves 32 bytes",
+    ] -> [] => rule::WRITE;
     /// Makes or writes a binary object.
     WriteBinary = "WriteBinary", 0x01 0x06 0x00, [
         TAG_POLICY maybe "policy set, for a new object",
@@ -472,14 +587,14 @@ commands! {
         TAG_2 maybe "offset, 2 bytes; 0 when absent",
         TAG_3 maybe "length of the object, 2 bytes; for a new object",
         TAG_4 maybe "data",
-    ] -> [];
+    ] -> [] => rule::WRITE;
     /// Makes, increments or sets a counter.
     WriteCounter = "WriteCounter", 0x01 0x08 0x00, [
         TAG_POLICY maybe "policy set, for a new object",
         TAG_1 needs "object id, 4 bytes",
         TAG_2 maybe "size of the counter, 2 bytes: 1 to 8; for a new object",
         TAG_3 maybe "value, as long as the counter; absent to increment",
-    ] -> [];
+    ] -> [] => rule::WRITE;
     /// Makes a curve usable.
     CreateEcCurve = "CreateECCurve", 0x01 0x0B 0x04, [TAG_1 needs "curve id, 1 byte"] -> [];
     /// Sets one parameter of a curve.
@@ -490,7 +605,7 @@ commands! {
         TAG_1 needs "object id, 4 bytes",
         TAG_2 maybe "offset, 2 bytes; binary objects, together with the length",
         TAG_3 maybe "length, 2 bytes; binary objects, together with the offset",
-    ] -> [TAG_1 needs "public key, binary data or counter value"];
+    ] -> [TAG_1 needs "public key, binary data or counter value"] => rule::READ;
     /// Reads an object and signs what was read.
     ReadObjectAttested = "ReadObject with attestation", 0x22 0x00 0x00, [
         TAG_1 needs "object id, 4 bytes",
@@ -506,7 +621,7 @@ commands! {
         TAG_4 needs "freshness, 16 bytes",
         TAG_5 needs "chip unique id, 18 bytes",
         TAG_6 needs "signature over the concatenated values of 41 to 45",
-    ];
+    ] => rule::READ;
     /// Reads the size of an object.
     ReadSize = "ReadSize", 0x02 0x00 0x07, [TAG_1 needs "object id, 4 bytes"] -> [TAG_1 needs "size in bytes, 2 bytes"];
     /// Lists object ids.
@@ -524,18 +639,141 @@ commands! {
         -> [TAG_1 needs "set indicator of the curves 1 to 17, 1 byte each: 01 not set, 02 set"];
     /// Reads the curve of a key.
     GetEcCurveId = "GetECCurveId", 0x02 0x0B 0x36, [TAG_1 needs "object id, 4 bytes"]
-        -> [TAG_1 needs "curve id, 1 byte: 03 is NIST P-256"];
-    /// Signs a digest.
-    EcdsaSign = "ECDSASign", 0x03 0x0C 0x09,
-        [TAG_1 needs "key id, 4 bytes", TAG_2 needs "algorithm, 1 byte: 21 is ECDSA with SHA-256", TAG_3 needs "digest, 32 bytes"]
-        -> [TAG_1 needs "signature, DER"];
-    /// Verifies a signature over a digest.
-    EcdsaVerify = "ECDSAVerify", 0x03 0x0C 0x0A, [
+        -> [TAG_1 needs "curve id, 1 byte: 03 P-256, 04 P-384, 05 P-521, 10 secp256k1, 40 Ed25519, 41 X25519"];
+    /// Signs a digest, or data with Ed25519.
+    EcdsaSign = "ECDSASign, EdDSASign", 0x03 0x0C 0x09, [
         TAG_1 needs "key id, 4 bytes",
-        TAG_2 needs "algorithm, 1 byte: 21 is ECDSA with SHA-256",
-        TAG_3 needs "digest, 32 bytes",
-        TAG_5 needs "signature, DER",
-    ] -> [TAG_1 needs "result, 1 byte: 01 good, 02 bad"];
+        TAG_2 needs "algorithm, 1 byte: ECDSA with 11 SHA-1, 25 SHA-224, 21 SHA-256, 22 SHA-384, 26 SHA-512, 09 any digest; A3 Ed25519",
+        TAG_3 needs "digest, as long as the algorithm's; data with Ed25519",
+    ] -> [TAG_1 needs "signature, DER; 64 bytes with Ed25519"] => rule::SIGN;
+    /// Verifies a signature over a digest, or over data with Ed25519.
+    EcdsaVerify = "ECDSAVerify, EdDSAVerify", 0x03 0x0C 0x0A, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "algorithm, as for signing",
+        TAG_3 needs "digest, as long as the algorithm's; data with Ed25519",
+        TAG_5 needs "signature, DER; 64 bytes with Ed25519",
+    ] -> [TAG_1 needs "result, 1 byte: 01 good, 02 bad"] => rule::VERIFY;
+    /// Agrees on a shared secret.
+    Ecdh = "ECDHGenerateSharedSecret", 0x03 0x01 0x0F, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "the other side's public key",
+        TAG_7 maybe "AES or HMAC object that takes the secret, 4 bytes",
+    ] -> [TAG_1 maybe "shared secret; not with 47"] => rule::AGREE;
+    /// Writes an AES key.
+    WriteAesKey = "WriteSymmKey (AES)", 0x01 0x03 0x00, [
+        TAG_POLICY maybe "policy set, for a new object",
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "id of the AES key that unwraps the value (RFC 3394), 4 bytes",
+        TAG_3 needs "key, 16, 24 or 32 bytes, or wrapped",
+    ] -> [] => rule::WRITE;
+    /// Writes an HMAC key.
+    WriteHmacKey = "WriteSymmKey (HMAC)", 0x01 0x05 0x00, [
+        TAG_POLICY maybe "policy set, for a new object",
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "id of the AES key that unwraps the value (RFC 3394), 4 bytes",
+        TAG_3 needs "key, 1 to 256 bytes, or wrapped",
+    ] -> [] => rule::WRITE;
+    /// Encrypts at once.
+    EncryptOneShot = "CipherOneShot (encrypt)", 0x03 0x0E 0x37, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "mode, 1 byte: 0E ECB, 0D CBC, 16, 17, 18 CBC with padding ISO 9797-1 M1, M2, PKCS#5, F0 CTR",
+        TAG_3 needs "data",
+        TAG_4 maybe "initial value, 16 bytes; zero when absent",
+    ] -> [TAG_1 needs "encrypted data"] => rule::ENCRYPT;
+    /// Decrypts at once.
+    DecryptOneShot = "CipherOneShot (decrypt)", 0x03 0x0E 0x38, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "mode, as for encrypting",
+        TAG_3 needs "encrypted data",
+        TAG_4 maybe "initial value, 16 bytes; zero when absent",
+    ] -> [TAG_1 needs "data"] => rule::DECRYPT;
+    /// Begins to encrypt.
+    EncryptInit = "CipherInit (encrypt)", 0x03 0x0E 0x42, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "crypto object id, 2 bytes",
+        TAG_4 maybe "initial value, 16 bytes; zero when absent",
+    ] -> [] => rule::ENCRYPT;
+    /// Begins to decrypt.
+    DecryptInit = "CipherInit (decrypt)", 0x03 0x0E 0x43, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "crypto object id, 2 bytes",
+        TAG_4 maybe "initial value, 16 bytes; zero when absent",
+    ] -> [] => rule::DECRYPT;
+    /// Goes on with a cipher.
+    CipherUpdate = "CipherUpdate", 0x03 0x0E 0x0C,
+        [TAG_2 needs "crypto object id, 2 bytes", TAG_3 needs "data"] -> [TAG_1 needs "the blocks that are complete"];
+    /// Ends a cipher.
+    CipherFinal = "CipherFinal", 0x03 0x0E 0x0D,
+        [TAG_2 needs "crypto object id, 2 bytes", TAG_3 maybe "data"] -> [TAG_1 needs "the rest"];
+    /// Makes a MAC at once.
+    MacGenerate = "MACOneShot (generate)", 0x03 0x0D 0x45, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "algorithm, 1 byte: HMAC with 18 SHA-1, 19 SHA-256, 1A SHA-384, 1B SHA-512; 31 CMAC with AES",
+        TAG_3 needs "data",
+    ] -> [TAG_1 needs "MAC"] => rule::SIGN;
+    /// Checks a MAC at once.
+    MacValidate = "MACOneShot (validate)", 0x03 0x0D 0x46, [
+        TAG_1 needs "key id, 4 bytes",
+        TAG_2 needs "algorithm, as for generating",
+        TAG_3 needs "data",
+        TAG_5 needs "MAC",
+    ] -> [TAG_1 needs "result, 1 byte: 01 good, 02 bad"] => rule::VERIFY;
+    /// Begins a MAC.
+    MacGenerateInit = "MACInit (generate)", 0x03 0x0D 0x03,
+        [TAG_1 needs "key id, 4 bytes", TAG_2 needs "crypto object id, 2 bytes"] -> [] => rule::SIGN;
+    /// Begins to check a MAC.
+    MacValidateInit = "MACInit (validate)", 0x03 0x0D 0x44,
+        [TAG_1 needs "key id, 4 bytes", TAG_2 needs "crypto object id, 2 bytes"] -> [] => rule::VERIFY;
+    /// Goes on with a MAC.
+    MacUpdate = "MACUpdate", 0x03 0x0D 0x0C, [TAG_1 needs "data", TAG_2 needs "crypto object id, 2 bytes"] -> [];
+    /// Ends a MAC.
+    MacFinal = "MACFinal", 0x03 0x0D 0x0D, [
+        TAG_1 maybe "data",
+        TAG_2 needs "crypto object id, 2 bytes",
+        TAG_3 maybe "MAC; has to be there when one is checked",
+    ] -> [TAG_1 needs "MAC, or result, 1 byte: 01 good, 02 bad"];
+    /// Derives a key with HKDF.
+    Hkdf = "HKDF", 0x03 0x00 0x2D, [
+        TAG_1 needs "HMAC object id, 4 bytes",
+        TAG_2 needs "digest, 1 byte: 01 SHA-1, 04 SHA-256, 05 SHA-384, 06 SHA-512",
+        TAG_3 maybe "salt, 0 to 64 bytes",
+        TAG_4 maybe "info, 1 to 80 bytes",
+        TAG_5 needs "number of bytes, 2 bytes",
+        TAG_6 maybe "HMAC object that is the salt, 4 bytes",
+        TAG_7 maybe "AES or HMAC object that takes the key, 4 bytes",
+    ] -> [TAG_1 maybe "derived key; not with 47"] => rule::DERIVE;
+    /// Derives a key with the second half of HKDF.
+    HkdfExpand = "HKDF (expand only)", 0x03 0x00 0x2F, [
+        TAG_1 needs "HMAC object id, 4 bytes",
+        TAG_2 needs "digest, as for HKDF",
+        TAG_4 maybe "info, 1 to 80 bytes",
+        TAG_5 needs "number of bytes, 2 bytes",
+        TAG_7 maybe "AES or HMAC object that takes the key, 4 bytes",
+    ] -> [TAG_1 maybe "derived key; not with 47"] => rule::DERIVE;
+    /// Digests at once.
+    DigestOneShot = "DigestOneShot", 0x03 0x00 0x0E, [
+        TAG_1 needs "digest, 1 byte: 01 SHA-1, 07 SHA-224, 04 SHA-256, 05 SHA-384, 06 SHA-512",
+        TAG_2 needs "data",
+    ] -> [TAG_1 needs "digest"];
+    /// Begins a digest.
+    DigestInit = "DigestInit", 0x03 0x00 0x0B, [TAG_2 needs "crypto object id, 2 bytes"] -> [];
+    /// Goes on with a digest.
+    DigestUpdate = "DigestUpdate", 0x03 0x00 0x0C,
+        [TAG_2 needs "crypto object id, 2 bytes", TAG_3 needs "data"] -> [];
+    /// Ends a digest.
+    DigestFinal = "DigestFinal", 0x03 0x00 0x0D,
+        [TAG_2 needs "crypto object id, 2 bytes", TAG_3 maybe "data"] -> [TAG_1 needs "digest"];
+    /// Makes a crypto object.
+    CreateCryptoObject = "CreateCryptoObject", 0x01 0x10 0x00, [
+        TAG_1 needs "crypto object id, 2 bytes",
+        TAG_2 needs "context, 1 byte: 01 digest, 02 cipher, 03 MAC",
+        TAG_3 needs "digest, cipher mode or MAC algorithm, 1 byte",
+    ] -> [];
+    /// Lists the crypto objects.
+    ReadCryptoObjectList = "ReadCryptoObjectList", 0x02 0x10 0x25, []
+        -> [TAG_1 needs "id, 2 bytes, context and algorithm, 1 byte each; for each crypto object"];
+    /// Deletes a crypto object.
+    DeleteCryptoObject = "DeleteCryptoObject", 0x04 0x10 0x28, [TAG_1 needs "crypto object id, 2 bytes"] -> [];
 }
 
 impl Instruction {
@@ -588,17 +826,19 @@ pub fn markdown_table() -> String {
             .collect();
         if words.is_empty() { "none".to_owned() } else { words.join("<br>") }
     };
-    let mut out = String::from("| Command | INS P1 P2 | Request | Response |\n|---|---|---|---|\n");
+    let mut out =
+        String::from("| Command | INS P1 P2 | Request | Response | Policy |\n|---|---|---|---|---|\n");
     for instruction in Instruction::ALL {
         let spec = instruction.spec();
         out.push_str(&format!(
-            "| {} | `{:02X} {:02X} {:02X}` | {} | {} |\n",
+            "| {} | `{:02X} {:02X} {:02X}` | {} | {} | {} |\n",
             spec.name,
             spec.ins,
             spec.p1,
             spec.p2,
             list(spec.request),
-            list(spec.response)
+            list(spec.response),
+            if spec.policy == 0 { "none".to_owned() } else { rule::names(spec.policy) }
         ));
     }
     out

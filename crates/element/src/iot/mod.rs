@@ -1,28 +1,38 @@
 //! The IoT applet: the commands of [`se05x`], each answered from the table's row.
 
+mod agree;
+mod cipher;
+pub(crate) mod crypto_object;
+pub(crate) mod curve;
+mod derive;
+mod digest;
+mod keys;
+mod mac;
+mod sign;
+mod volatile;
+
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, ParsedPublicKey,
-};
 use touchmark_identity::apdu::Command;
+use touchmark_identity::apdu::scp03::Level;
 use touchmark_identity::apdu::se05x::{
     self, ALL_TYPES, AppletVersion, Instruction, MAX_BINARY_BYTES, ObjectType, Origin, Policy, TAG_1, TAG_2,
     TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, TAG_POLICY, Unknown, rule,
 };
 use touchmark_identity::apdu::tlv::{self, TlvError, Tlvs};
-use touchmark_identity::key::PublicKey;
-use zeroize::Zeroizing;
 
-use crate::card::{Applet, Card, Refusal};
+use crate::card::{Card, Refusal};
 use crate::flaw;
-use crate::object::{Body, Object, counter_limit, public_point};
+use crate::object::{Body, Object, counter_limit};
+use crate::runtime::Reply;
+use curve::Curve;
+pub(crate) use volatile::Volatile;
 
-/// The version of the applet: the 3.x interface, with nothing but ECDSA switched on (bit 2 of the features).
+/// The version of the applet: the 3.x interface, with ECDSA and ECDH
+/// (0002), EdDSA (0004), X25519 (0008), HMAC (0010) and AES (0080) switched on.
 pub(crate) const VERSION: AppletVersion =
-    AppletVersion { version: [3, 1, 1], features: 0x0002, crypto_library: [1, 0] };
+    AppletVersion { version: [3, 1, 1], features: 0x009E, crypto_library: [1, 0] };
 
 /// The most random bytes in one answer: what an SE05x response carries.
 const MAX_RANDOM_BYTES: u16 = 889;
@@ -31,72 +41,91 @@ const IDS_IN_ONE_ANSWER: usize = 200;
 /// "0x7FFF as response means at least 32768 bytes are available" (`GetFreeMemory` in the Plug & Trust headers).
 const MOST_FREE_BYTES: u16 = 0x7FFF;
 
-pub(crate) struct Iot;
+/// Answers a command. A change that has been committed is durable when this returns.
+pub(crate) fn process(
+    card: &mut Card,
+    _protection: Option<Level>,
+    command: &Command,
+) -> Result<Reply, Refusal> {
+    carry_out(card, command).map(Reply::from)
+}
 
-impl Applet for Iot {
-    fn select(&self, card: &Card) -> Vec<u8> {
-        card.version().encode().to_vec()
+fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
+    let instruction = Instruction::find(command.ins, command.p1, command.p2)?;
+    let fields = Tlvs::parse(&command.data)?;
+    if !instruction.accepts(&fields) {
+        return Err(Refusal::Field);
     }
-
-    fn process(&self, card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
-        let instruction = Instruction::find(command.ins, command.p1, command.p2)?;
-        let fields = Tlvs::parse(&command.data)?;
-        if !instruction.accepts(&fields) {
-            return Err(Refusal::Field);
+    let policy = instruction.spec().policy;
+    match instruction {
+        Instruction::GetVersion => answer(&[(TAG_1, &card.version().encode())]),
+        Instruction::GetExtVersion => answer(&[(TAG_1, &[&card.version().encode()[..], &[0; 30]].concat())]),
+        Instruction::GetFreeMemory => free_memory(card, &fields),
+        Instruction::GetRandom => random(&fields),
+        Instruction::GetTimestamp => answer(&[(TAG_1, &card.stamp())]),
+        Instruction::CheckObjectExists => {
+            let exists = card.state().objects.contains_key(&object_id(&fields)?);
+            answer(&[(TAG_1, &[result(exists)])])
         }
-        match instruction {
-            Instruction::GetVersion => answer(&[(TAG_1, &card.version().encode())]),
-            Instruction::GetExtVersion => {
-                answer(&[(TAG_1, &[&card.version().encode()[..], &[0; 30]].concat())])
+        Instruction::DeleteSecureObject => delete(card, &fields),
+        Instruction::WriteEcKeyPair => keys::write_pair(card, &fields),
+        Instruction::WriteEcPrivateKey => keys::write_private(card, &fields),
+        Instruction::WriteEcPublicKey => keys::write_public(card, &fields),
+        Instruction::WriteBinary => write_binary(card, &fields),
+        Instruction::WriteCounter => write_counter(card, &fields),
+        Instruction::CreateEcCurve | Instruction::SetEcCurveParam => curve(&fields),
+        Instruction::ReadObject => {
+            let (_, object) = object(card, &fields)?;
+            match flaw::leak(card.gp().flaw, &object.body) {
+                Some(leaked) => answer(&[(TAG_1, &leaked)]),
+                None => answer(&[(TAG_1, &value(card, &object, &fields)?)]),
             }
-            Instruction::GetFreeMemory => free_memory(card, &fields),
-            Instruction::GetRandom => random(&fields),
-            Instruction::GetTimestamp => answer(&[(TAG_1, &card.stamp())]),
-            Instruction::CheckObjectExists => {
-                let exists = card.state().objects.contains_key(&object_id(&fields)?);
-                answer(&[(TAG_1, &[result(exists)])])
-            }
-            Instruction::DeleteSecureObject => delete(card, &fields),
-            Instruction::WriteEcKeyPair => write_key_pair(card, &fields),
-            Instruction::WriteEcPrivateKey => write_private_key(card, &fields),
-            Instruction::WriteEcPublicKey => write_public_key(card, &fields),
-            Instruction::WriteBinary => write_binary(card, &fields),
-            Instruction::WriteCounter => write_counter(card, &fields),
-            Instruction::CreateEcCurve | Instruction::SetEcCurveParam => curve(&fields),
-            Instruction::ReadObject => {
-                let (_, object) = object(card, &fields)?;
-                match flaw::leak(card.gp().flaw, &object.body) {
-                    Some(leaked) => answer(&[(TAG_1, &leaked)]),
-                    None => answer(&[(TAG_1, &value(&object, &fields)?)]),
-                }
-            }
-            Instruction::ReadObjectAttested => read_attested(card, &fields),
-            Instruction::ReadSize => {
-                let (_, object) = object(card, &fields)?;
-                answer(&[(TAG_1, &size(&object)?.to_be_bytes())])
-            }
-            Instruction::ReadIdList => id_list(card, &fields),
-            Instruction::ReadType => {
-                let (_, object) = object(card, &fields)?;
-                answer(&[(TAG_1, &[object.object_type().0]), (TAG_2, &[se05x::PERSISTENT])])
-            }
-            Instruction::ReadAttributes => {
-                let (id, object) = object(card, &fields)?;
-                answer(&[(TAG_2, &attributes(id, &object)?)])
-            }
-            Instruction::ReadEcCurveList => answer(&[(TAG_1, &curve_list())]),
-            Instruction::GetEcCurveId => {
-                let (_, object) = object(card, &fields)?;
-                match object.body {
-                    Body::KeyPair(_) | Body::PrivateKey(_) | Body::PublicKey(_) => {
-                        answer(&[(TAG_1, &[se05x::CURVE_NIST_P256])])
-                    }
-                    Body::Binary(_) | Body::Counter { .. } => Err(Refusal::NotSuited),
-                }
-            }
-            Instruction::EcdsaSign => sign(card, &fields),
-            Instruction::EcdsaVerify => verify(card, &fields),
         }
+        Instruction::ReadObjectAttested => read_attested(card, &fields),
+        Instruction::ReadSize => {
+            let (_, object) = object(card, &fields)?;
+            answer(&[(TAG_1, &size(&object)?.to_be_bytes())])
+        }
+        Instruction::ReadIdList => id_list(card, &fields),
+        Instruction::ReadType => {
+            let (_, object) = object(card, &fields)?;
+            answer(&[(TAG_1, &[object.object_type().0]), (TAG_2, &[se05x::PERSISTENT])])
+        }
+        Instruction::ReadAttributes => {
+            let (id, object) = object(card, &fields)?;
+            answer(&[(TAG_2, &attributes(id, &object)?)])
+        }
+        Instruction::ReadEcCurveList => answer(&[(TAG_1, &curve_list())]),
+        Instruction::GetEcCurveId => {
+            let (_, object) = object(card, &fields)?;
+            let curve = object.curve().ok_or(Refusal::NotSuited)?;
+            answer(&[(TAG_1, &[curve.id()])])
+        }
+        Instruction::EcdsaSign => sign::sign(card, &fields, policy),
+        Instruction::EcdsaVerify => sign::verify(card, &fields, policy),
+        Instruction::Ecdh => agree::ecdh(card, &fields, policy),
+        Instruction::WriteAesKey => keys::write_aes(card, &fields),
+        Instruction::WriteHmacKey => keys::write_hmac(card, &fields),
+        Instruction::EncryptOneShot => cipher::one_shot(card, &fields, policy, true),
+        Instruction::DecryptOneShot => cipher::one_shot(card, &fields, policy, false),
+        Instruction::EncryptInit => cipher::init(card, &fields, policy, true),
+        Instruction::DecryptInit => cipher::init(card, &fields, policy, false),
+        Instruction::CipherUpdate => cipher::update(card, &fields),
+        Instruction::CipherFinal => cipher::finish(card, &fields),
+        Instruction::MacGenerate | Instruction::MacValidate => mac::one_shot(card, &fields, policy),
+        Instruction::MacGenerateInit => mac::init(card, &fields, policy, false),
+        Instruction::MacValidateInit => mac::init(card, &fields, policy, true),
+        Instruction::MacUpdate => mac::update(card, &fields),
+        Instruction::MacFinal => mac::finish(card, &fields),
+        Instruction::Hkdf => derive::hkdf(card, &fields, policy, true),
+        Instruction::HkdfExpand => derive::hkdf(card, &fields, policy, false),
+        Instruction::DigestOneShot => digest::one_shot(&fields),
+        Instruction::DigestInit => digest::init(card, &fields),
+        Instruction::DigestUpdate => digest::update(card, &fields),
+        Instruction::DigestFinal => digest::finish(card, &fields),
+        Instruction::CreateCryptoObject => crypto_object::create(card, &fields),
+        Instruction::ReadCryptoObjectList => crypto_object::list(card),
+        Instruction::DeleteCryptoObject => crypto_object::delete(card, &fields),
     }
 }
 
@@ -132,7 +161,14 @@ fn object(card: &Card, fields: &Tlvs<'_>) -> Result<(u32, Arc<Object>), Refusal>
     card.state().objects.get(&id).map(|object| (id, Arc::clone(object))).ok_or(Refusal::NoObject)
 }
 
-fn allowed(object: &Object, wanted: u32) -> Result<(), Refusal> {
+/// The key that a command of the table uses, when its policy gives what the command's row wants.
+fn key(card: &Card, fields: &Tlvs<'_>, policy: u32) -> Result<Arc<Object>, Refusal> {
+    let (_, object) = object(card, fields)?;
+    allowed(card, &object, policy)?;
+    Ok(object)
+}
+
+fn allowed(_card: &Card, object: &Object, wanted: u32) -> Result<(), Refusal> {
     if object.allows(wanted) { Ok(()) } else { Err(Refusal::Policy) }
 }
 
@@ -140,26 +176,17 @@ fn attributes(id: u32, object: &Object) -> Result<Vec<u8>, Refusal> {
     object.attributes(id).encode().map_err(|_| Refusal::PolicyForm)
 }
 
-/// Only P-256 exists here, and it is always set.
-fn check_curve(fields: &Tlvs<'_>, new: bool) -> Result<(), Refusal> {
-    match fields.optional(TAG_2)? {
-        Some([se05x::CURVE_NIST_P256]) => Ok(()),
-        None if !new => Ok(()),
-        _ => Err(Refusal::Field),
-    }
-}
-
 fn curve(fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     match fields.exact(TAG_1)? {
         // It is there with all its parameters; they are not set twice.
-        [se05x::CURVE_NIST_P256] => Err(Refusal::NotSuited),
+        [id] if Curve::from_id(id).is_some() => Err(Refusal::NotSuited),
         _ => Err(Refusal::Field),
     }
 }
 
 fn curve_list() -> Vec<u8> {
     (1..=se05x::WEIERSTRASS_CURVES)
-        .map(|curve| if curve == se05x::CURVE_NIST_P256 { se05x::SET } else { se05x::NOT_SET })
+        .map(|curve| if Curve::from_id(curve).is_some() { se05x::SET } else { se05x::NOT_SET })
         .collect()
 }
 
@@ -203,8 +230,8 @@ fn id_list(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
 }
 
 /// The value of an object as far as it may leave: never a private key.
-fn value(object: &Object, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    allowed(object, rule::READ)?;
+fn value(card: &Card, object: &Object, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+    allowed(card, object, rule::READ)?;
     let offset = fields.optional(TAG_2)?.map(u16::from_be_bytes);
     let length = fields.optional(TAG_3)?.map(u16::from_be_bytes);
     let range = match (offset, length) {
@@ -213,16 +240,14 @@ fn value(object: &Object, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
         _ => return Err(Refusal::Field),
     };
     match (&object.body, range) {
-        (Body::KeyPair(pair), None) => Ok(public_point(pair).to_vec()),
-        (Body::PublicKey(key), None) => Ok(key.point().to_vec()),
         (Body::Binary(data), None) => Ok(data.clone()),
         (Body::Binary(data), Some((offset, length))) => {
             let end = offset.checked_add(length).ok_or(Refusal::Field)?;
             data.get(offset..end).map(<[u8]>::to_vec).ok_or(Refusal::Field)
         }
         (Body::Counter { bytes, value }, None) => Ok(counter_bytes(*bytes, *value)),
-        (Body::PrivateKey(_), _) => Err(Refusal::NotSuited),
         (_, Some(_)) => Err(Refusal::Field),
+        (body, None) => keys::public_key(body),
     }
 }
 
@@ -234,7 +259,14 @@ fn counter_bytes(bytes: u8, value: u64) -> Vec<u8> {
 fn size(object: &Object) -> Result<u16, Refusal> {
     match &object.body {
         // "For EC keys: the size of the curve is returned", in bytes.
-        Body::KeyPair(_) | Body::PrivateKey(_) | Body::PublicKey(_) => Ok(32),
+        Body::KeyPair(_)
+        | Body::PrivateKey(_)
+        | Body::PublicKey { .. }
+        | Body::Ed25519 { .. }
+        | Body::X25519 { .. } => {
+            object.curve().map(|curve| u16::from(curve.bytes())).ok_or(Refusal::NotSuited)
+        }
+        Body::Aes(key) | Body::Hmac(key) => u16::try_from(key.len()).map_err(|_| Refusal::NotSuited),
         Body::Binary(data) => u16::try_from(data.len()).map_err(|_| Refusal::NotSuited),
         Body::Counter { bytes, .. } => Ok(u16::from(*bytes)),
     }
@@ -248,10 +280,13 @@ fn read_attested(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal>
         return Err(Refusal::Field);
     }
     let freshness: [u8; se05x::FRESHNESS_BYTES] = fields.exact(TAG_7)?;
-    allowed(&attester, rule::ATTEST)?;
-    let Body::KeyPair(pair) = &attester.body else { return Err(Refusal::NotSuited) };
+    allowed(card, &attester, rule::ATTEST)?;
+    let pair = match &attester.body {
+        Body::KeyPair(pair) if attester.curve() == Some(Curve::P256) => pair,
+        _ => return Err(Refusal::NotSuited),
+    };
 
-    let data = value(&object, fields)?;
+    let data = value(card, &object, fields)?;
     let attributes = attributes(id, &object)?;
     let stamp = card.stamp();
     let chip_id = card.state().chip_id;
@@ -268,40 +303,6 @@ fn read_attested(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal>
     ])
 }
 
-fn digest(fields: &Tlvs<'_>) -> Result<Digest, Refusal> {
-    if fields.exact(TAG_2)? != [se05x::ECDSA_SHA256] {
-        return Err(Refusal::Field);
-    }
-    Digest::import_less_safe(fields.required(TAG_3)?, &SHA256).map_err(|_| Refusal::Field)
-}
-
-fn sign(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    let (_, object) = object(card, fields)?;
-    let digest = digest(fields)?;
-    allowed(&object, rule::SIGN)?;
-    match &object.body {
-        Body::KeyPair(pair) | Body::PrivateKey(pair) => {
-            let signature = pair.sign_digest(&digest).map_err(|_| Refusal::Crypto)?;
-            answer(&[(TAG_1, signature.as_ref())])
-        }
-        Body::PublicKey(_) | Body::Binary(_) | Body::Counter { .. } => Err(Refusal::NotSuited),
-    }
-}
-
-fn verify(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    let (_, object) = object(card, fields)?;
-    let digest = digest(fields)?;
-    allowed(&object, rule::VERIFY)?;
-    let point = match &object.body {
-        Body::KeyPair(pair) => public_point(pair),
-        Body::PublicKey(key) => key.point(),
-        Body::PrivateKey(_) | Body::Binary(_) | Body::Counter { .. } => return Err(Refusal::NotSuited),
-    };
-    let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).map_err(|_| Refusal::Crypto)?;
-    let good = key.verify_digest_sig(&digest, fields.required(TAG_5)?).is_ok();
-    answer(&[(TAG_1, &[result(good)])])
-}
-
 /// The object that a write changes, after the checks that all writes share; `None` when it makes a new one.
 fn target(card: &Card, fields: &Tlvs<'_>, wanted: u32) -> Result<(u32, Option<Arc<Object>>), Refusal> {
     let id = object_id(fields)?;
@@ -309,7 +310,7 @@ fn target(card: &Card, fields: &Tlvs<'_>, wanted: u32) -> Result<(u32, Option<Ar
         // A policy is given once, when the object is made.
         Some(_) if fields.find(TAG_POLICY).is_some() => Err(Refusal::Field),
         Some(object) => {
-            allowed(object, wanted)?;
+            allowed(card, object, wanted)?;
             Ok((id, Some(Arc::clone(object))))
         }
         None if se05x::is_reserved(id) => Err(Refusal::ReservedId),
@@ -326,18 +327,26 @@ fn put(
     origin: Origin,
     body: Body,
 ) -> Result<Vec<u8>, Refusal> {
-    let policies = match old {
-        Some(old) => old.policies.clone(),
-        None => {
-            let set = fields.find(TAG_POLICY).unwrap_or(&[]);
-            Policy::parse_set(set).map_err(|_| Refusal::PolicyForm)?
-        }
-    };
+    if let Some(old) = old {
+        return replace(card, id, old, origin, body);
+    }
+    let set = fields.find(TAG_POLICY).unwrap_or(&[]);
+    let policies = Policy::parse_set(set).map_err(|_| Refusal::PolicyForm)?;
     let new = Object { origin, policies, body };
-    if old.is_some_and(|old| old.object_type() != new.object_type()) {
+    store(card, id, 0, new)
+}
+
+/// Gives an object another value of the same type, durably.
+fn replace(card: &mut Card, id: u32, old: &Object, origin: Origin, body: Body) -> Result<Vec<u8>, Refusal> {
+    let policies = old.policies.clone();
+    let new = Object { origin, policies, body };
+    if old.object_type() != new.object_type() {
         return Err(Refusal::NotSuited);
     }
-    let freed = old.map_or(0, Object::footprint);
+    store(card, id, old.footprint(), new)
+}
+
+fn store(card: &mut Card, id: u32, freed: usize, new: Object) -> Result<Vec<u8>, Refusal> {
     if new.footprint() > card.state().free_bytes() + freed {
         return Err(Refusal::Memory);
     }
@@ -349,53 +358,11 @@ fn put(
 
 fn delete(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let (id, object) = object(card, fields)?;
-    allowed(&object, rule::DELETE)?;
+    allowed(card, &object, rule::DELETE)?;
     let mut next = card.state().clone();
     next.objects.remove(&id);
     card.commit(next)?;
     Ok(Vec::new())
-}
-
-fn write_key_pair(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    // "Private Key Value (TLV[TAG_3]) and Public Key Value (TLV[TAG_4]) must both be present, or both be absent."
-    let (wanted, origin, pair) = match (fields.find(TAG_3), fields.find(TAG_4)) {
-        (None, None) => {
-            let pair =
-                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(|_| Refusal::Crypto)?;
-            (rule::GENERATE, Origin::INTERNAL, pair)
-        }
-        (Some(private), Some(public)) => {
-            let alg = &ECDSA_P256_SHA256_ASN1_SIGNING;
-            let pair = EcdsaKeyPair::from_private_key_and_public_key(alg, private, public)
-                .map_err(|_| Refusal::Field)?;
-            (rule::WRITE, Origin::EXTERNAL, pair)
-        }
-        _ => return Err(Refusal::Field),
-    };
-    let (id, old) = target(card, fields, wanted)?;
-    check_curve(fields, old.is_none())?;
-    put(card, fields, id, old.as_deref(), origin, Body::KeyPair(pair))
-}
-
-fn write_private_key(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    let (id, old) = target(card, fields, rule::WRITE)?;
-    check_curve(fields, old.is_none())?;
-    let private: Zeroizing<[u8; 32]> = Zeroizing::new(fields.exact(TAG_3)?);
-    // ECPrivateKey of RFC 5915 §3: version 1, the key, and the curve P-256 as parameters.
-    let mut der = Zeroizing::new(Vec::with_capacity(51));
-    der.extend([0x30, 0x31, 0x02, 0x01, 0x01, 0x04, 0x20]);
-    der.extend(private.iter());
-    der.extend([0xA0, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07]);
-    let pair = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_ASN1_SIGNING, &der)
-        .map_err(|_| Refusal::Field)?;
-    put(card, fields, id, old.as_deref(), Origin::EXTERNAL, Body::PrivateKey(pair))
-}
-
-fn write_public_key(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    let (id, old) = target(card, fields, rule::WRITE)?;
-    check_curve(fields, old.is_none())?;
-    let key = PublicKey::from_point(fields.required(TAG_4)?).map_err(|_| Refusal::Field)?;
-    put(card, fields, id, old.as_deref(), Origin::EXTERNAL, Body::PublicKey(key))
 }
 
 fn write_binary(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
