@@ -253,6 +253,19 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// The stored form of one object, JSON.
+pub(crate) fn encode(id: u32, object: &Object) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut json = Zeroizing::new(Vec::with_capacity(512 + 4 * object.footprint()));
+    serde_json::to_writer(&mut *json, &store(id, object)?).map_err(|error| error.to_string())?;
+    Ok(json)
+}
+
+/// Reads the stored form of one object, and its id.
+pub(crate) fn decode(json: &[u8]) -> Result<(u32, Object), String> {
+    let stored: StoredObject = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+    load(&stored)
+}
+
 fn store(id: u32, object: &Object) -> Result<StoredObject, String> {
     let secret = |bytes: &[u8]| Secret(Zeroizing::new(bytes.to_vec()));
     let pkcs8 = |pair: &EcdsaKeyPair| {
