@@ -52,6 +52,8 @@ pub(crate) enum Refusal {
     Policy,
     /// The policy is not well formed.
     PolicyForm,
+    /// The session has no commands left.
+    Throughput,
     /// Memory is used up.
     Memory,
     /// The cryptographic library failed.
@@ -81,6 +83,7 @@ impl Refusal {
             }
             Self::Policy => StatusWord::COMMAND_NOT_ALLOWED,
             Self::PolicyForm => StatusWord::DATA_INVALID,
+            Self::Throughput => StatusWord::THROUGHPUT_EXCEEDED,
             Self::Memory => StatusWord::NOT_ENOUGH_MEMORY,
             Self::Crypto => StatusWord::NO_DIAGNOSIS,
             Self::Commit => StatusWord::MEMORY_FAILURE,
