@@ -60,6 +60,8 @@ pub(crate) enum Refusal {
     Policy,
     /// The policy is not well formed.
     PolicyForm,
+    /// The session has no commands left.
+    Throughput,
     /// Memory is used up.
     Memory,
     /// The cryptographic library failed.
@@ -89,6 +91,7 @@ impl Refusal {
             }
             Self::Policy => StatusWord::COMMAND_NOT_ALLOWED,
             Self::PolicyForm => StatusWord::DATA_INVALID,
+            Self::Throughput => StatusWord::THROUGHPUT_EXCEEDED,
             Self::Memory => StatusWord::NOT_ENOUGH_MEMORY,
             Self::Crypto => StatusWord::NO_DIAGNOSIS,
             Self::Commit => StatusWord::MEMORY_FAILURE,
@@ -271,7 +274,7 @@ impl Card {
         {
             let now = certificate::not_before(der)?;
             let der = certificate::issue(&state.chip_id, &flaw::version(gp.flaw), &key, now)?;
-            let new = Object { origin: old.origin, policies: old.policies.clone(), body: Body::Binary(der) };
+            let new = Object { policies: old.policies.clone(), body: Body::Binary(der), ..*old };
             state.objects.insert(ATTESTATION_CERTIFICATE, Arc::new(new));
         }
         self.store.commit(&state, &gp)?;

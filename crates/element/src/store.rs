@@ -7,7 +7,6 @@
 //! Formats 1 and 2 were one line with the format and the SHA-256 of the rest, then the applet's state, and in format 2 the
 //! card manager's, each one line of JSON. They are read, and the first commit writes a journal in their place.
 
-use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -21,7 +20,7 @@ use crate::error::ElementError;
 use crate::fault::Faults;
 use crate::gp::{Gp, KeySet};
 use crate::journal::{self, Batch, Journal, Values};
-use crate::object::{self, Object, State};
+use crate::object::{Objects, State};
 
 /// Name of the state file.
 const STATE: &str = "state";
@@ -42,8 +41,8 @@ pub(crate) struct StateDir {
     /// What a test armed.
     pub(crate) faults: Faults,
     journal: Journal,
-    /// The objects as they are in the journal.
-    objects: BTreeMap<u32, Arc<Object>>,
+    /// The applet's state as it is in the journal.
+    last: Option<State>,
 }
 
 impl StateDir {
@@ -58,7 +57,7 @@ impl StateDir {
             return Err(ElementError::Exists { path: dir.to_owned() });
         }
         let faults = Faults::open(dir)?;
-        Ok(Self { _lock: lock, faults, journal: Journal::new(path), objects: BTreeMap::new() })
+        Ok(Self { _lock: lock, faults, journal: Journal::new(path), last: None })
     }
 
     /// Takes the lock of a directory that holds a state, and reads it. There is no card manager's state in format 1.
@@ -73,13 +72,13 @@ impl StateDir {
         let faults = Faults::open(dir)?;
         if !journal::is_journal(&bytes) {
             let (state, gp) = read_old(&path, &bytes)?;
-            let store = Self { _lock: lock, faults, journal: Journal::new(path), objects: BTreeMap::new() };
+            let store = Self { _lock: lock, faults, journal: Journal::new(path), last: None };
             return Ok((store, state, gp));
         }
         let journal = Journal::open(path.clone(), &bytes)?;
         let (state, gp) = decode(&path, journal.values())?;
-        let objects = state.objects.clone();
-        Ok((Self { _lock: lock, faults, journal, objects }, state, Some(gp)))
+        let last = Some(state.clone());
+        Ok((Self { _lock: lock, faults, journal, last }, state, Some(gp)))
     }
 
     /// Reads the state, whoever has it open.
@@ -100,14 +99,19 @@ impl StateDir {
         let corrupt = |detail| ElementError::Corrupt { path: path.clone(), detail };
         let mut batch = Batch::default();
         for (id, object) in &state.objects {
-            if self.objects.get(id).is_none_or(|old| !Arc::ptr_eq(old, object)) {
-                batch.put(object_key(*id), object::encode(*id, object).map_err(corrupt)?);
+            let same = self.last.as_ref().is_some_and(|last| {
+                let old = last.objects.get(id);
+                old.is_some_and(|old| Arc::ptr_eq(old, object)) && last.failed(*id) == state.failed(*id)
+            });
+            if !same {
+                batch.put(object_key(*id), state.encode_one(*id, object).map_err(corrupt)?);
             }
         }
-        for id in self.objects.keys().filter(|id| !state.objects.contains_key(id)) {
+        let old = self.last.iter().flat_map(|last| last.objects.keys());
+        for id in old.filter(|id| !state.objects.contains_key(id)) {
             batch.delete(object_key(*id));
         }
-        let rest = State { objects: BTreeMap::new(), ..state.clone() };
+        let rest = State { objects: Objects::new(), ..state.clone() };
         let without_keys = Gp { keys: Vec::new(), ..gp.clone() };
         for (key, value) in [
             (CHIP, rest.encode()),
@@ -120,7 +124,7 @@ impl StateDir {
             }
         }
         self.journal.commit(batch, &mut self.faults)?;
-        self.objects = state.objects.clone();
+        self.last = Some(state.clone());
         Ok(())
     }
 
@@ -166,11 +170,10 @@ fn decode(path: &Path, values: &Values) -> Result<(State, Gp), ElementError> {
         if !key.starts_with(OBJECT.as_bytes()) {
             break;
         }
-        let (id, object) = object::decode(value).map_err(corrupt)?;
+        let id = state.decode_one(value).map_err(corrupt)?;
         if *key != object_key(id).as_bytes() {
             return Err(corrupt(format!("the object {id:08x} stands under another id")));
         }
-        state.objects.insert(id, Arc::new(object));
     }
     let mut gp = Gp::decode(value(GP)?).map_err(corrupt)?;
     let keys: Result<Vec<KeySet>, _> = serde_json::from_slice(value(KEYS)?);

@@ -12,7 +12,7 @@ const KEY: u32 = 0x4000_0010;
 struct Victim {
     dir: tempfile::TempDir,
     element: Element,
-    /// Halves of the private scalars: of the generated key, and of the attestation key.
+    /// Halves of the private scalars: of the generated key, of the attestation key, and of the one for sessions.
     secrets: Vec<Vec<u8>>,
 }
 
@@ -36,7 +36,7 @@ fn victim() -> Victim {
             [scalar[..16].to_vec(), scalar[16..].to_vec()]
         })
         .collect();
-    assert_eq!(secrets.len(), 4, "the state does not hold two keys as this test expects");
+    assert_eq!(secrets.len(), 6, "the state does not hold three keys as this test expects");
     Victim { dir, element, secrets }
 }
 
