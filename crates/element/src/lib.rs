@@ -42,6 +42,7 @@ mod frames;
 mod gp;
 mod inspect;
 mod iot;
+mod journal;
 mod notes;
 mod object;
 mod runtime;
@@ -57,7 +58,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use touchmark_identity::apdu::se05x::{
-    ATTESTATION_CERTIFICATE, ATTESTATION_KEY, CHIP_ID_BYTES, Origin, Policy, UNIQUE_ID, rule,
+    ATTESTATION_CERTIFICATE, ATTESTATION_KEY, CHIP_ID_BYTES, Origin, Policy, SESSION_KEY, UNIQUE_ID, rule,
 };
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::timestamp::Timestamp;
@@ -111,14 +112,17 @@ impl Element {
         // The attestation key vouches and is read; above all it does not sign what a host chooses.
         let provisioned = |rule, body| {
             let policies = vec![Policy { authentication: 0, rule, extension: Vec::new() }];
-            Arc::new(Object { origin: Origin::PROVISIONED, policies, body })
+            Arc::new(Object::new(Origin::PROVISIONED, policies, body))
         };
+        let sessions = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
+            .map_err(|_| crypto("generating the key for sessions"))?;
         let objects = Objects::from([
+            (SESSION_KEY, provisioned(rule::READ, Body::KeyPair(sessions))),
             (UNIQUE_ID, provisioned(rule::READ, Body::Binary(chip_id.to_vec()))),
             (ATTESTATION_KEY, provisioned(rule::READ | rule::ATTEST, Body::KeyPair(pair))),
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),
         ]);
-        let state = State { chip_id, boots: 1, objects };
+        let state = State::new(chip_id, objects);
         let gp = Gp { flaw, ..new_gp()? };
         store.commit(&state, &gp)?;
         Ok(Self { card: Card::new(state, gp, store), session: Session::default() })

@@ -207,7 +207,7 @@ pub(super) fn init(
     let object = key(card, fields, policy)?;
     crypto_object::with(card, fields, se05x::CONTEXT_CIPHER, |running| {
         let cipher = Cipher::new(&object, Mode::of(running.algorithm)?, encrypts, fields)?;
-        running.running = Running::Cipher(cipher);
+        running.running = Running::Cipher(Box::new(cipher));
         Ok(Vec::new())
     })
 }

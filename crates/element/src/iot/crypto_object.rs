@@ -25,7 +25,7 @@ pub(crate) enum Running {
     #[default]
     Nothing,
     Digest(aws_lc_rs::digest::Context),
-    Cipher(Cipher),
+    Cipher(Box<Cipher>),
     Mac {
         mac: Mac,
         checks: bool,

@@ -1,13 +1,14 @@
 //! Key derivation with HKDF (RFC 5869), and where derived bytes go.
 
-use std::sync::Arc;
+use std::num::NonZeroU32;
 
-use aws_lc_rs::hkdf;
+use aws_lc_rs::{hkdf, pbkdf2};
 use touchmark_identity::apdu::se05x::{self, Origin, TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, rule};
 use touchmark_identity::apdu::tlv::Tlvs;
 use zeroize::Zeroizing;
 
-use super::{allowed, answer, key, replace};
+use super::policy::{allowed, find};
+use super::{answer, key, replace};
 use crate::card::{Card, Refusal};
 use crate::object::{Body, Object};
 
@@ -15,6 +16,8 @@ use crate::object::{Body, Object};
 const MAX_SALT_BYTES: usize = 64;
 const MAX_INFO_BYTES: usize = 80;
 const MAX_DERIVED_BYTES: usize = 512;
+/// The most rounds of PBKDF2.
+const MOST_ITERATIONS: u16 = 0x7FFF;
 
 /// The number of bytes that are derived, as the library wants it said.
 struct Length(usize);
@@ -52,9 +55,9 @@ pub(super) fn hkdf(
     let salted = match (fields.find(TAG_3), fields.optional(TAG_6)?.map(u32::from_be_bytes)) {
         (Some(_), Some(_)) => return Err(Refusal::Field),
         (None, Some(id)) => {
-            let salt = card.state().objects.get(&id).ok_or(Refusal::NoObject)?;
-            allowed(card, salt, rule::DERIVE)?;
-            Some(Arc::clone(salt))
+            let salt = find(card, id).ok_or(Refusal::NoObject)?;
+            allowed(card, &salt, rule::DERIVE)?;
+            Some(salt)
         }
         _ => None,
     };
@@ -81,6 +84,23 @@ pub(super) fn hkdf(
     deliver(card, fields, &object, derived)
 }
 
+/// PBKDF2 with HMAC-SHA-1 (RFC 8018 §5.2).
+pub(super) fn pbkdf2(card: &mut Card, fields: &Tlvs<'_>, policy: u32) -> Result<Vec<u8>, Refusal> {
+    let object = key(card, fields, policy)?;
+    let password = hmac_key(&object)?;
+    let salt = fields.find(TAG_2).unwrap_or(&[]);
+    let count = u16::from_be_bytes(fields.exact(TAG_3)?);
+    let length = usize::from(u16::from_be_bytes(fields.exact(TAG_4)?));
+    let in_range = (1..=MOST_ITERATIONS).contains(&count) && (1..=MAX_DERIVED_BYTES).contains(&length);
+    let count = NonZeroU32::new(u32::from(count)).filter(|_| in_range).ok_or(Refusal::Field)?;
+    if salt.len() > MAX_SALT_BYTES {
+        return Err(Refusal::Field);
+    }
+    let mut derived = Zeroizing::new(vec![0; length]);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA1, count, salt, password, &mut derived);
+    deliver(card, fields, &object, derived)
+}
+
 /// Gives what was derived from `object` to the host, or puts it into the object that the command names.
 pub(super) fn deliver(
     card: &mut Card,
@@ -94,7 +114,7 @@ pub(super) fn deliver(
         }
         return answer(&[(TAG_1, &derived)]);
     };
-    let old = Arc::clone(card.state().objects.get(&target).ok_or(Refusal::NoObject)?);
+    let old = find(card, target).filter(|old| old.auth.is_none()).ok_or(Refusal::NoObject)?;
     allowed(card, &old, rule::WRITE)?;
     let body = match &old.body {
         Body::Hmac(_) => Body::Hmac(derived),

@@ -8,7 +8,8 @@ use touchmark_identity::apdu::tlv::Tlvs;
 use zeroize::Zeroizing;
 
 use super::curve::Curve;
-use super::{allowed, put, target};
+use super::policy::{allowed, find};
+use super::{Request, put, target};
 use crate::card::{Card, Refusal};
 use crate::object::{Body, Object};
 
@@ -38,7 +39,7 @@ fn curve(fields: &Tlvs<'_>, old: Option<&Object>) -> Result<Curve, Refusal> {
     }
 }
 
-pub(super) fn write_pair(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn write_pair(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
     // "Private Key Value (TLV[TAG_3]) and Public Key Value (TLV[TAG_4]) must both be present, or both be absent."
     let given = match (fields.find(TAG_3), fields.find(TAG_4)) {
         (None, None) => None,
@@ -75,7 +76,7 @@ pub(super) fn write_pair(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, 
     put(card, fields, id, old.as_deref(), origin, body)
 }
 
-pub(super) fn write_private(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn write_private(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
     let (id, old) = target(card, fields, rule::WRITE)?;
     let curve = curve(fields, old.as_deref())?;
     let private = fields.required(TAG_3)?;
@@ -119,7 +120,7 @@ fn short_key(curve: Curve, secret: Zeroizing<[u8; 32]>, gives_public: bool) -> R
     Ok(Body::Ed25519 { pair, seed: secret, gives_public })
 }
 
-pub(super) fn write_public(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn write_public(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
     let (id, old) = target(card, fields, rule::WRITE)?;
     let curve = curve(fields, old.as_deref())?;
     let point = turned(curve, fields.required(TAG_4)?).to_vec();
@@ -152,8 +153,8 @@ fn symmetric(card: &Card, fields: &Tlvs<'_>) -> Result<Zeroizing<Vec<u8>>, Refus
     let Some(kek) = fields.optional(TAG_2)?.map(u32::from_be_bytes) else {
         return Ok(Zeroizing::new(value.to_vec()));
     };
-    let kek = card.state().objects.get(&kek).ok_or(Refusal::NoObject)?;
-    allowed(card, kek, rule::WRAP)?;
+    let kek = find(card, kek).filter(|kek| kek.auth.is_none()).ok_or(Refusal::NoObject)?;
+    allowed(card, &kek, rule::WRAP)?;
     let Body::Aes(kek) = &kek.body else { return Err(Refusal::NotSuited) };
     let algorithm = match kek.len() {
         16 => &AES_128,
@@ -166,7 +167,7 @@ fn symmetric(card: &Card, fields: &Tlvs<'_>) -> Result<Zeroizing<Vec<u8>>, Refus
     Ok(Zeroizing::new(key.to_vec()))
 }
 
-pub(super) fn write_aes(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn write_aes(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
     let (id, old) = target(card, fields, rule::WRITE)?;
     let key = symmetric(card, fields)?;
     if !matches!(key.len(), 16 | 24 | 32) {
@@ -175,7 +176,7 @@ pub(super) fn write_aes(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, R
     put(card, fields, id, old.as_deref(), Origin::EXTERNAL, Body::Aes(key))
 }
 
-pub(super) fn write_hmac(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+pub(super) fn write_hmac(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
     let (id, old) = target(card, fields, rule::WRITE)?;
     let key = symmetric(card, fields)?;
     if !(1..=MAX_HMAC_BYTES).contains(&key.len()) {

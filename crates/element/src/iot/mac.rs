@@ -12,7 +12,7 @@ use crate::object::{Body, Object};
 
 /// A MAC under way.
 pub(crate) enum Mac {
-    Hmac(hmac::Context),
+    Hmac(Box<hmac::Context>),
     Cmac(cmac::Context),
 }
 
@@ -35,7 +35,7 @@ impl Mac {
     fn new(object: &Object, algorithm: u8) -> Result<Self, Refusal> {
         match (&object.body, hmac_algorithm(algorithm)) {
             (Body::Hmac(key), Some(hmac)) => {
-                Ok(Self::Hmac(hmac::Context::with_key(&hmac::Key::new(hmac, key))))
+                Ok(Self::Hmac(Box::new(hmac::Context::with_key(&hmac::Key::new(hmac, key)))))
             }
             (Body::Aes(key), None) if algorithm == se05x::CMAC_AES => {
                 let cmac = match key.len() {

@@ -1,58 +1,95 @@
 //! The IoT applet: the commands of [`se05x`], each answered from the table's row.
 
 mod agree;
+mod attest;
 mod cipher;
 pub(crate) mod crypto_object;
 pub(crate) mod curve;
 mod derive;
 mod digest;
+mod export;
+mod files;
 mod keys;
+mod lock;
 mod mac;
+mod policy;
+mod session;
 mod sign;
 mod volatile;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use touchmark_identity::apdu::Command;
 use touchmark_identity::apdu::scp03::Level;
 use touchmark_identity::apdu::se05x::{
-    self, ALL_TYPES, AppletVersion, Instruction, MAX_BINARY_BYTES, ObjectType, Origin, Policy, TAG_1, TAG_2,
-    TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, TAG_POLICY, Unknown, rule,
+    self, ALL_TYPES, AppletVersion, Instruction, ObjectType, Origin, Policy, TAG_1, TAG_2, TAG_3,
+    TAG_MAX_ATTEMPTS, TAG_POLICY, Unknown, rule,
 };
 use touchmark_identity::apdu::tlv::{self, TlvError, Tlvs};
 
 use crate::card::{Card, Refusal};
 use crate::flaw;
-use crate::object::{Body, Object, counter_limit};
+use crate::object::{Body, Object};
 use crate::runtime::Reply;
 use curve::Curve;
+use policy::{Caller, allowed, find};
 pub(crate) use volatile::Volatile;
 
 /// The version of the applet: the 3.x interface, with ECDSA and ECDH
-/// (0002), EdDSA (0004), X25519 (0008), HMAC (0010) and AES (0080) switched on.
+/// (0002), EdDSA (0004), X25519 (0008), HMAC (0010), AES (0080) and PBKDF2 (0200) switched on.
 pub(crate) const VERSION: AppletVersion =
-    AppletVersion { version: [3, 1, 1], features: 0x009E, crypto_library: [1, 0] };
+    AppletVersion { version: [3, 1, 1], features: 0x029E, crypto_library: [1, 0] };
 
 /// The most random bytes in one answer: what an SE05x response carries.
 const MAX_RANDOM_BYTES: u16 = 889;
 /// Object ids in one answer.
 const IDS_IN_ONE_ANSWER: usize = 200;
+/// Room for the values of transient objects, on each logical channel.
+const TRANSIENT_BYTES: usize = 4096;
 /// "0x7FFF as response means at least 32768 bytes are available" (`GetFreeMemory` in the Plug & Trust headers).
 const MOST_FREE_BYTES: u16 = 0x7FFF;
 
-/// Answers a command. A change that has been committed is durable when this returns.
+/// Answers a command that came with this protection of the platform's secure channel. A change that has been committed is
+/// durable when this returns.
 pub(crate) fn process(
     card: &mut Card,
-    _protection: Option<Level>,
+    protection: Option<Level>,
     command: &Command,
 ) -> Result<Reply, Refusal> {
-    carry_out(card, command).map(Reply::from)
+    let instruction = instruction_of(command)?;
+    let fields = Tlvs::parse(&command.data)?;
+    let in_session = instruction == Instruction::ProcessSessionCmd;
+    // "Enabled means full encryption and MAC, both on C-APDU and R-APDU." A session that is open may still end.
+    let full = protection.is_some_and(|level| level.byte() == Level::FULL.byte());
+    if card.state().settings.platform_required && !full && !(in_session && session::closes(&fields)) {
+        return Err(Refusal::Security);
+    }
+    let secure = protection.is_some_and(|level| level.command_mac() && level.command_encryption());
+    card.iot().caller = Caller { user: 0, secure };
+    if !in_session {
+        return carry_out(card, command).map(Reply::from);
+    }
+    if !instruction.accepts(&fields) {
+        return Err(Refusal::Field);
+    }
+    session::process(card, &fields)
 }
 
+/// The row of the table.
+fn instruction_of(command: &Command) -> Result<Instruction, Refusal> {
+    Ok(Instruction::find(command.ins, command.p1, command.p2)?)
+}
+
+/// Carries a command out for the caller that [`Volatile`] names.
 fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
-    let instruction = Instruction::find(command.ins, command.p1, command.p2)?;
-    let fields = Tlvs::parse(&command.data)?;
+    let instruction = instruction_of(command)?;
+    let flags = command.ins & (se05x::INS_AUTH | se05x::INS_TRANSIENT);
+    let fields = Request { fields: Tlvs::parse(&command.data)?, flags };
+    if lock::keeps_off(card, instruction, &fields) {
+        return Err(Refusal::NotNow);
+    }
     if !instruction.accepts(&fields) {
         return Err(Refusal::Field);
     }
@@ -67,12 +104,12 @@ fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
             let exists = card.state().objects.contains_key(&object_id(&fields)?);
             answer(&[(TAG_1, &[result(exists)])])
         }
-        Instruction::DeleteSecureObject => delete(card, &fields),
+        Instruction::DeleteSecureObject => delete(card, &fields, policy),
         Instruction::WriteEcKeyPair => keys::write_pair(card, &fields),
         Instruction::WriteEcPrivateKey => keys::write_private(card, &fields),
         Instruction::WriteEcPublicKey => keys::write_public(card, &fields),
-        Instruction::WriteBinary => write_binary(card, &fields),
-        Instruction::WriteCounter => write_counter(card, &fields),
+        Instruction::WriteBinary => files::write_binary(card, &fields),
+        Instruction::WriteCounter => files::write_counter(card, &fields),
         Instruction::CreateEcCurve | Instruction::SetEcCurveParam => curve(&fields),
         Instruction::ReadObject => {
             let (_, object) = object(card, &fields)?;
@@ -81,19 +118,39 @@ fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
                 None => answer(&[(TAG_1, &value(card, &object, &fields)?)]),
             }
         }
-        Instruction::ReadObjectAttested => read_attested(card, &fields),
+        Instruction::WritePcr => files::write_pcr(card, &fields),
+        Instruction::WriteUserId => files::write_user_id(card, &fields),
+        Instruction::ImportObject => export::import(card, &fields, policy),
+        Instruction::ExportObject => export::export(card, &fields, policy),
+        Instruction::CreateSession => session::create(card, &fields),
+        // These belong into a session.
+        Instruction::ProcessSessionCmd
+        | Instruction::VerifySessionUserId
+        | Instruction::ExchangeSessionData
+        | Instruction::RefreshSession
+        | Instruction::CloseSession => Err(Refusal::NotNow),
+        Instruction::SetLockState => lock::set_lock(card, &fields),
+        Instruction::SetPlatformScpRequest => lock::set_platform(card, &fields),
+        Instruction::DisableObjectCreation => lock::restrict(card, &fields),
+        Instruction::DeleteAll => lock::delete_all(card),
+        Instruction::Pbkdf2 => derive::pbkdf2(card, &fields, policy),
+        Instruction::ReadAttributesAttested => attest::read_attributes(card, &fields),
+        Instruction::ReadObjectAttested => attest::read(card, &fields),
         Instruction::ReadSize => {
             let (_, object) = object(card, &fields)?;
-            answer(&[(TAG_1, &size(&object)?.to_be_bytes())])
+            answer(&[(TAG_1, &object.size().ok_or(Refusal::NotSuited)?.to_be_bytes())])
         }
         Instruction::ReadIdList => id_list(card, &fields),
         Instruction::ReadType => {
             let (_, object) = object(card, &fields)?;
-            answer(&[(TAG_1, &[object.object_type().0]), (TAG_2, &[se05x::PERSISTENT])])
+            answer(&[
+                (TAG_1, &[object.object_type().0]),
+                (TAG_2, &[if object.transient { se05x::TRANSIENT } else { se05x::PERSISTENT }]),
+            ])
         }
         Instruction::ReadAttributes => {
             let (id, object) = object(card, &fields)?;
-            answer(&[(TAG_2, &attributes(id, &object)?)])
+            answer(&[(TAG_2, &attributes(card, id, &object)?)])
         }
         Instruction::ReadEcCurveList => answer(&[(TAG_1, &curve_list())]),
         Instruction::GetEcCurveId => {
@@ -158,22 +215,19 @@ fn object_id(fields: &Tlvs<'_>) -> Result<u32, Refusal> {
 
 fn object(card: &Card, fields: &Tlvs<'_>) -> Result<(u32, Arc<Object>), Refusal> {
     let id = object_id(fields)?;
-    card.state().objects.get(&id).map(|object| (id, Arc::clone(object))).ok_or(Refusal::NoObject)
+    find(card, id).map(|object| (id, object)).ok_or(Refusal::NoObject)
 }
 
 /// The key that a command of the table uses, when its policy gives what the command's row wants.
 fn key(card: &Card, fields: &Tlvs<'_>, policy: u32) -> Result<Arc<Object>, Refusal> {
     let (_, object) = object(card, fields)?;
     allowed(card, &object, policy)?;
-    Ok(object)
+    // What opens sessions does nothing else.
+    if object.auth.is_some() { Err(Refusal::NotSuited) } else { Ok(object) }
 }
 
-fn allowed(_card: &Card, object: &Object, wanted: u32) -> Result<(), Refusal> {
-    if object.allows(wanted) { Ok(()) } else { Err(Refusal::Policy) }
-}
-
-fn attributes(id: u32, object: &Object) -> Result<Vec<u8>, Refusal> {
-    object.attributes(id).encode().map_err(|_| Refusal::PolicyForm)
+fn attributes(card: &Card, id: u32, object: &Object) -> Result<Vec<u8>, Refusal> {
+    object.attributes(id, card.state().failed(id)).encode().map_err(|_| Refusal::PolicyForm)
 }
 
 fn curve(fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
@@ -195,11 +249,19 @@ fn free_memory(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
         [se05x::MEMORY_PERSISTENT] => {
             u16::try_from(card.free_bytes()).unwrap_or(u16::MAX).min(MOST_FREE_BYTES)
         }
-        // There are no transient objects.
-        [se05x::MEMORY_TRANSIENT_RESET | se05x::MEMORY_TRANSIENT_DESELECT] => 0,
+        // One memory for both: what a reset clears, a deselection does.
+        [se05x::MEMORY_TRANSIENT_RESET | se05x::MEMORY_TRANSIENT_DESELECT] => {
+            u16::try_from(free_transient_bytes(card)).unwrap_or(u16::MAX)
+        }
         _ => return Err(Refusal::Field),
     };
     answer(&[(TAG_1, &free.to_be_bytes())])
+}
+
+/// Free bytes for the values of transient objects, on this channel.
+fn free_transient_bytes(card: &Card) -> usize {
+    let used: usize = card.iot_ref().values.values().map(|object| object.footprint()).sum();
+    TRANSIENT_BYTES.saturating_sub(used)
 }
 
 fn random(fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
@@ -245,7 +307,8 @@ fn value(card: &Card, object: &Object, fields: &Tlvs<'_>) -> Result<Vec<u8>, Ref
             let end = offset.checked_add(length).ok_or(Refusal::Field)?;
             data.get(offset..end).map(<[u8]>::to_vec).ok_or(Refusal::Field)
         }
-        (Body::Counter { bytes, value }, None) => Ok(counter_bytes(*bytes, *value)),
+        (Body::Counter { bytes, value, .. }, None) => Ok(counter_bytes(*bytes, *value)),
+        (Body::Pcr { value, .. }, None) => Ok(value.to_vec()),
         (_, Some(_)) => Err(Refusal::Field),
         (body, None) => keys::public_key(body),
     }
@@ -256,72 +319,26 @@ fn counter_bytes(bytes: u8, value: u64) -> Vec<u8> {
     all.split_at(all.len().saturating_sub(usize::from(bytes))).1.to_vec()
 }
 
-fn size(object: &Object) -> Result<u16, Refusal> {
-    match &object.body {
-        // "For EC keys: the size of the curve is returned", in bytes.
-        Body::KeyPair(_)
-        | Body::PrivateKey(_)
-        | Body::PublicKey { .. }
-        | Body::Ed25519 { .. }
-        | Body::X25519 { .. } => {
-            object.curve().map(|curve| u16::from(curve.bytes())).ok_or(Refusal::NotSuited)
-        }
-        Body::Aes(key) | Body::Hmac(key) => u16::try_from(key.len()).map_err(|_| Refusal::NotSuited),
-        Body::Binary(data) => u16::try_from(data.len()).map_err(|_| Refusal::NotSuited),
-        Body::Counter { bytes, .. } => Ok(u16::from(*bytes)),
-    }
-}
-
-fn read_attested(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    let (id, object) = object(card, fields)?;
-    let attester = u32::from_be_bytes(fields.exact(TAG_5)?);
-    let attester = Arc::clone(card.state().objects.get(&attester).ok_or(Refusal::NoObject)?);
-    if fields.exact(TAG_6)? != [se05x::ECDSA_SHA256] {
-        return Err(Refusal::Field);
-    }
-    let freshness: [u8; se05x::FRESHNESS_BYTES] = fields.exact(TAG_7)?;
-    allowed(card, &attester, rule::ATTEST)?;
-    let pair = match &attester.body {
-        Body::KeyPair(pair) if attester.curve() == Some(Curve::P256) => pair,
-        _ => return Err(Refusal::NotSuited),
-    };
-
-    let data = value(card, &object, fields)?;
-    let attributes = attributes(id, &object)?;
-    let stamp = card.stamp();
-    let chip_id = card.state().chip_id;
-    // "the signature over all concatenated Value fields tags of the response (TAG_1 until and including TAG_5)".
-    let signed = [&data[..], &attributes, &stamp, &freshness, &chip_id].concat();
-    let signature = pair.sign(&SystemRandom::new(), &signed).map_err(|_| Refusal::Crypto)?;
-    answer(&[
-        (TAG_1, &data),
-        (TAG_2, &attributes),
-        (TAG_3, &stamp),
-        (TAG_4, &freshness),
-        (TAG_5, &chip_id),
-        (TAG_6, signature.as_ref()),
-    ])
-}
-
 /// The object that a write changes, after the checks that all writes share; `None` when it makes a new one.
-fn target(card: &Card, fields: &Tlvs<'_>, wanted: u32) -> Result<(u32, Option<Arc<Object>>), Refusal> {
+fn target(card: &Card, fields: &Request<'_>, wanted: u32) -> Result<(u32, Option<Arc<Object>>), Refusal> {
     let id = object_id(fields)?;
-    match card.state().objects.get(&id) {
+    match find(card, id) {
         // A policy is given once, when the object is made.
         Some(_) if fields.find(TAG_POLICY).is_some() => Err(Refusal::Field),
         Some(object) => {
-            allowed(card, object, wanted)?;
-            Ok((id, Some(Arc::clone(object))))
+            allowed(card, &object, wanted)?;
+            Ok((id, Some(object)))
         }
+        None if fields.is_auth() && se05x::is_reserved_for_authentication(id) => Ok((id, None)),
         None if se05x::is_reserved(id) => Err(Refusal::ReservedId),
         None => Ok((id, None)),
     }
 }
 
-/// Puts an object into the state, durably. An existing object keeps its policies.
+/// Puts an object into the state, durably. An existing object keeps its policies, and what kind of object it is.
 fn put(
     card: &mut Card,
-    fields: &Tlvs<'_>,
+    fields: &Request<'_>,
     id: u32,
     old: Option<&Object>,
     origin: Origin,
@@ -332,14 +349,30 @@ fn put(
     }
     let set = fields.find(TAG_POLICY).unwrap_or(&[]);
     let policies = Policy::parse_set(set).map_err(|_| Refusal::PolicyForm)?;
-    let new = Object { origin, policies, body };
+    let attempts = match fields.find(TAG_MAX_ATTEMPTS) {
+        None => 0,
+        Some(&[low]) => u16::from(low),
+        Some(&[high, low]) => u16::from_be_bytes([high, low]),
+        Some(_) => return Err(Refusal::Field),
+    };
+    let (auth, transient) = (fields.is_auth(), fields.is_transient());
+    // Whoever may open sessions does not depend on what a channel forgets.
+    if (auth && transient) || (!auth && attempts != 0) {
+        return Err(Refusal::Field);
+    }
+    let restricted = card.state().settings.restricted;
+    if restricted == se05x::RESTRICT_ALL || (restricted == se05x::RESTRICT_NEW && !transient) {
+        return Err(Refusal::NotNow);
+    }
+    let owner = card.iot_ref().caller.user;
+    let new = Object { origin, policies, owner, auth: auth.then_some(attempts), transient, body };
     store(card, id, 0, new)
 }
 
-/// Gives an object another value of the same type, durably.
+/// Gives an object another value of the same type, durably unless it is transient.
 fn replace(card: &mut Card, id: u32, old: &Object, origin: Origin, body: Body) -> Result<Vec<u8>, Refusal> {
-    let policies = old.policies.clone();
-    let new = Object { origin, policies, body };
+    let Object { owner, auth, transient, .. } = *old;
+    let new = Object { origin, policies: old.policies.clone(), owner, auth, transient, body };
     if old.object_type() != new.object_type() {
         return Err(Refusal::NotSuited);
     }
@@ -347,79 +380,62 @@ fn replace(card: &mut Card, id: u32, old: &Object, origin: Origin, body: Body) -
 }
 
 fn store(card: &mut Card, id: u32, freed: usize, new: Object) -> Result<Vec<u8>, Refusal> {
+    if new.transient {
+        let kept = new.without_value();
+        let freed = if card.iot_ref().values.contains_key(&id) { freed } else { 0 };
+        if new.footprint() > free_transient_bytes(card) + freed {
+            return Err(Refusal::Memory);
+        }
+        if !card.state().objects.contains_key(&id) {
+            commit_object(card, id, 0, kept)?;
+        }
+        card.iot().values.insert(id, Arc::new(new));
+        return Ok(Vec::new());
+    }
+    commit_object(card, id, freed, new)?;
+    Ok(Vec::new())
+}
+
+fn commit_object(card: &mut Card, id: u32, freed: usize, new: Object) -> Result<(), Refusal> {
     if new.footprint() > card.state().free_bytes() + freed {
         return Err(Refusal::Memory);
     }
     let mut next = card.state().clone();
     next.objects.insert(id, Arc::new(new));
-    card.commit(next)?;
-    Ok(Vec::new())
+    card.commit(next)
 }
 
-fn delete(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
+fn delete(card: &mut Card, fields: &Tlvs<'_>, policy: u32) -> Result<Vec<u8>, Refusal> {
     let (id, object) = object(card, fields)?;
-    allowed(card, &object, rule::DELETE)?;
+    allowed(card, &object, policy)?;
     let mut next = card.state().clone();
     next.objects.remove(&id);
+    next.failed.remove(&id);
     card.commit(next)?;
+    card.iot().values.remove(&id);
     Ok(Vec::new())
 }
 
-fn write_binary(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    let (id, old) = target(card, fields, rule::WRITE)?;
-    let length = fields.optional(TAG_3)?.map(|length| usize::from(u16::from_be_bytes(length)));
-    let mut data = match (old.as_deref(), length) {
-        (None, Some(length)) if (1..=MAX_BINARY_BYTES).contains(&length) => vec![0; length],
-        (None, _) => return Err(Refusal::Field),
-        (Some(Object { body: Body::Binary(data), .. }), length) => {
-            if length.is_some_and(|length| length != data.len()) {
-                return Err(Refusal::Field);
-            }
-            data.clone()
-        }
-        (Some(_), _) => return Err(Refusal::NotSuited),
-    };
-    match fields.find(TAG_4) {
-        Some(written) => {
-            let offset = usize::from(fields.optional(TAG_2)?.map_or(0, u16::from_be_bytes));
-            let end = offset.checked_add(written.len()).ok_or(Refusal::Field)?;
-            data.get_mut(offset..end).ok_or(Refusal::Field)?.copy_from_slice(written);
-        }
-        // "Optional: if not given, TAG_3 must be filled"
-        None if length.is_none() => return Err(Refusal::Field),
-        None => {}
-    }
-    put(card, fields, id, old.as_deref(), Origin::EXTERNAL, Body::Binary(data))
+/// The fields of a command, with what its instruction byte says beside them.
+struct Request<'a> {
+    fields: Tlvs<'a>,
+    flags: u8,
 }
 
-fn write_counter(card: &mut Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
-    let (id, old) = target(card, fields, rule::WRITE)?;
-    let size = fields.optional(TAG_2)?.map(u16::from_be_bytes);
-    let set = fields.find(TAG_3);
-    let (bytes, before) = match old.as_deref() {
-        Some(Object { body: Body::Counter { bytes, value }, .. }) => (*bytes, Some(*value)),
-        Some(_) => return Err(Refusal::NotSuited),
-        None => {
-            let given = set.map(|value| u16::try_from(value.len()).unwrap_or(u16::MAX));
-            let bytes = size.or(given).and_then(|bytes| u8::try_from(bytes).ok());
-            (bytes.filter(|bytes| (1..=8).contains(bytes)).ok_or(Refusal::Field)?, None)
-        }
-    };
-    if size.is_some_and(|size| size != u16::from(bytes)) {
-        return Err(Refusal::Field);
+impl Request<'_> {
+    fn is_auth(&self) -> bool {
+        self.flags & se05x::INS_AUTH != 0
     }
-    let value = match (before, set) {
-        (None, None) => 0,
-        (Some(before), None) => {
-            let next = before.checked_add(1).filter(|next| *next <= counter_limit(bytes));
-            next.ok_or(Refusal::CounterEnd)?
-        }
-        // "An input value (TAG_3) must always have the same length as the existing counter".
-        (_, Some(set)) if set.len() != usize::from(bytes) => return Err(Refusal::Field),
-        (_, Some(set)) => set.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)),
-    };
-    if before.is_some_and(|before| value < before) {
-        return Err(Refusal::CounterEnd);
+
+    fn is_transient(&self) -> bool {
+        self.flags & se05x::INS_TRANSIENT != 0
     }
-    put(card, fields, id, old.as_deref(), Origin::EXTERNAL, Body::Counter { bytes, value })
+}
+
+impl<'a> Deref for Request<'a> {
+    type Target = Tlvs<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.fields
+    }
 }

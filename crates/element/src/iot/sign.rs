@@ -12,7 +12,7 @@ use crate::object::Body;
 
 /// The digest as the cryptographic library takes it for the curve. The standard reads the leftmost bits of a digest, as
 /// many as the curve's order has, as an integer: so a longer digest is cut and a shorter one filled with zeros on the left.
-fn digest(curve: Curve, algorithm: u8, given: &[u8]) -> Result<Digest, Refusal> {
+pub(super) fn digest(curve: Curve, algorithm: u8, given: &[u8]) -> Result<Digest, Refusal> {
     let expected = match algorithm {
         se05x::ECDSA_SHA1 => 20,
         se05x::ECDSA_SHA224 => 28,
@@ -39,7 +39,7 @@ fn digest(curve: Curve, algorithm: u8, given: &[u8]) -> Result<Digest, Refusal> 
 }
 
 /// Turns both halves of a signature of Ed25519, R and S, as NXP's hosts do.
-fn turned_halves(signature: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn turned_halves(signature: &[u8]) -> Result<Vec<u8>, Refusal> {
     let (r, s) = signature.split_first_chunk::<32>().ok_or(Refusal::NotSuited)?;
     Ok(r.iter().rev().chain(s.iter().rev()).copied().collect())
 }

@@ -7,5 +7,8 @@
 )]
 
 mod host;
+mod objects;
 mod openssl;
+mod policies;
+mod sessions;
 mod vectors;
