@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use touchmark_testkit::element::Served;
+use touchmark_testkit::served::Served;
 use touchmark_testkit::pcsc::{LibraryFolder, in_a_system_of_its_own};
 use touchmark_testkit::peer;
 use touchmark_testkit::process::{Daemon, Finished, run, run_within};

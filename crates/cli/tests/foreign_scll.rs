@@ -1,7 +1,7 @@
 //! The virtual element under the crate `scll`, a client for GlobalPlatform and SCP03 that is not ours.
 
 use touchmark_testkit::clients;
-use touchmark_testkit::element::Served;
+use touchmark_testkit::served::Served;
 
 /// What the client checks; a check more or fewer is a change that somebody has to look at.
 const CHECKS: [&str; 35] = [

@@ -1,7 +1,7 @@
 //! The virtual element under the crate `se05x`, a driver for secure elements that is not ours, through T=1 over I2C.
 
 use touchmark_testkit::clients;
-use touchmark_testkit::element::Served;
+use touchmark_testkit::served::Served;
 
 /// What the client checks; a check more or fewer is a change that somebody has to look at.
 const CHECKS: [&str; 18] = [

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use touchmark_element::{Element, ElementError, Session};
@@ -85,7 +86,7 @@ impl Card {
         let answer = match self {
             Self::Here { element, session } => {
                 let answer = element.answer(session, apdu);
-                std::thread::sleep(answer.delay);
+                thread::sleep(answer.delay);
                 answer.bytes
             }
             Self::There { stream, .. } => exchange(stream, apdu).map_err(|_| Code::NOT_TRANSACTED)?,

@@ -1,76 +1,64 @@
-//! A virtual element that `touchmark element run` serves, for one test.
+//! The host's keys for the secure channel of a new virtual element, in a file, as a host keeps them.
 #![expect(clippy::panic, reason = "a launcher for tests fails the test that uses it")]
 
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Daemon, run};
-
-/// A new element in a directory of its own, and the process that serves it.
+/// A file with keys for SCP03 in a directory of its own.
 #[derive(Debug)]
-pub struct Served {
-    process: Daemon,
-    ready: Value,
-    folder: TempDir,
-}
+pub struct ChannelKeyFile(TempDir);
 
-impl Served {
-    /// Makes an element and serves it over TCP, with these further arguments for `element run`.
+impl ChannelKeyFile {
+    /// The keys with which the domain of the IoT applet starts (version 0B): the published example keys of NXP's host
+    /// library.
     ///
     /// # Panics
-    /// When the program fails.
-    #[track_caller]
+    /// When the file cannot be written.
     #[must_use]
-    pub fn start(touchmark: &str, arguments: &[&str]) -> Self {
-        let folder = tempfile::Builder::new().prefix("touchmark-element-").tempdir();
+    pub fn right() -> Self {
+        Self::with(&"abcd".repeat(7))
+    }
+
+    /// Others.
+    ///
+    /// # Panics
+    /// As for [`ChannelKeyFile::right`].
+    #[must_use]
+    pub fn wrong() -> Self {
+        Self::with(&"dcba".repeat(7))
+    }
+
+    fn with(begin: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("touchmark-scp03-").tempdir();
         let folder = folder.unwrap_or_else(|error| panic!("cannot make a directory: {error}"));
-        let state = folder.path().join("state");
-        let _made = run(Command::new(touchmark).args(["element", "new", "--state"]).arg(&state), &[])
-            .must_end_with(0);
-        let mut command = Command::new(touchmark);
-        command.args(["element", "run", "--ready-fd", "1", "--state"]).arg(&state).args(arguments);
-        let mut process = Daemon::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
-        let mut line = String::new();
-        if let Some(stdout) = process.child().stdout.take() {
-            // A program that ends without a line leaves it empty.
-            let _ended = BufReader::new(stdout).read_line(&mut line);
+        let file = Self(folder);
+        let text = format!("enc = \"{begin}0001\"\nmac = \"{begin}0002\"\ndek = \"{begin}0003\"\n");
+        let written = fs::write(file.path(), text)
+            .and_then(|()| fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)));
+        if let Err(error) = written {
+            panic!("cannot write the keys: {error}");
         }
-        let ready = serde_json::from_str(&line);
-        let ready = ready.unwrap_or_else(|error| panic!("the element is not ready ({error}): {line}"));
-        Self { process, ready, folder }
+        file
     }
 
-    /// Where it listens: `tcp`, or `t1` when it was started with that.
-    ///
-    /// # Panics
-    /// When it does not listen for that.
-    #[track_caller]
+    /// The file.
     #[must_use]
-    pub fn address(&self, of: &str) -> &str {
-        match self.ready.get(of).and_then(Value::as_str) {
-            Some(address) => address,
-            None => panic!("the ready line has no {of}: {}", self.ready),
-        }
+    pub fn path(&self) -> PathBuf {
+        self.folder().join("scp03.toml")
     }
 
-    /// The directory with its state.
-    #[must_use]
-    pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
-    }
-
-    /// The directory around that.
+    /// The directory in which it lies.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.0.path()
     }
 
-    /// Whether it still runs.
-    pub fn runs(&mut self) -> bool {
-        self.process.runs()
+    /// What an element's address has behind it for these keys.
+    #[must_use]
+    pub fn query(&self) -> String {
+        format!("?scp03={}&kvn=0B", self.path().display())
     }
 }

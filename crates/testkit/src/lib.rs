@@ -17,6 +17,7 @@ pub mod openssl;
 pub mod pcsc;
 pub mod peer;
 pub mod process;
+pub mod served;
 pub mod server;
 pub mod softhsm;
 pub mod swtpm;
