@@ -35,7 +35,9 @@ mod card;
 mod certificate;
 mod error;
 mod fault;
+mod flaw;
 mod gp;
+mod inspect;
 mod iot;
 mod notes;
 mod object;
@@ -57,7 +59,9 @@ use touchmark_identity::timestamp::Timestamp;
 pub use card::Session;
 pub use certificate::TEST_ROOT_CERTIFICATE_PEM;
 pub use error::ElementError;
-pub use fault::Fault;
+pub use fault::{Effect, Fault, Point, Trigger};
+pub use flaw::Flaw;
+pub use inspect::{Inspection, InstanceRow, KeySetRow, ObjectRow, PolicyRow};
 pub use runtime::Answer;
 
 use card::Card;
@@ -78,7 +82,15 @@ impl Element {
     /// # Errors
     /// [`ElementError::Exists`] when the directory holds an element: it is never overwritten.
     pub fn create(dir: &Path, now: Timestamp) -> Result<Self, ElementError> {
-        let store = StateDir::create(dir)?;
+        Self::create_of_class(dir, now, None)
+    }
+
+    /// The same, of a class of elements that has a flaw, for the rehearsal of a recall.
+    ///
+    /// # Errors
+    /// As for [`Element::create`].
+    pub fn create_of_class(dir: &Path, now: Timestamp, flaw: Option<Flaw>) -> Result<Self, ElementError> {
+        let mut store = StateDir::create(dir)?;
         let crypto = |operation| ElementError::Crypto { operation };
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
             .map_err(|_| crypto("generating the attestation key"))?;
@@ -86,7 +98,7 @@ impl Element {
             PublicKey::from_point(public_point(&pair)).map_err(|_| crypto("reading the attestation key"))?;
         let mut chip_id = [0; CHIP_ID_BYTES];
         chip_id.copy_from_slice(sha256(key.point()).split_at(CHIP_ID_BYTES).0);
-        let certificate = certificate::issue(&chip_id, &iot::VERSION, &key, now)?;
+        let certificate = certificate::issue(&chip_id, &flaw::version(flaw), &key, now)?;
 
         // The attestation key vouches and is read; above all it does not sign what a host chooses.
         let provisioned = |rule, body| {
@@ -102,7 +114,7 @@ impl Element {
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),
         ]);
         let state = State::new(chip_id, objects);
-        let gp = new_gp()?;
+        let gp = Gp { flaw, ..new_gp()? };
         store.commit(&state, &gp)?;
         Ok(Self { card: Card::new(state, gp, store), session: Session::default() })
     }
@@ -113,7 +125,7 @@ impl Element {
     /// [`ElementError::Missing`] when there is none, [`ElementError::Locked`] when another process has it open,
     /// [`ElementError::Corrupt`] when its state cannot be understood: nothing is ever made anew.
     pub fn open(dir: &Path) -> Result<Self, ElementError> {
-        let (store, mut state, gp) = StateDir::open(dir)?;
+        let (mut store, mut state, gp) = StateDir::open(dir)?;
         let gp = gp.map_or_else(new_gp, Ok)?;
         state.boots = state.boots.saturating_add(1);
         store.commit(&state, &gp)?;

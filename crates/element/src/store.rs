@@ -15,7 +15,7 @@ use touchmark_identity::key::sha256;
 use zeroize::Zeroizing;
 
 use crate::error::ElementError;
-use crate::fault::Fault;
+use crate::fault::{Faults, OnWrite};
 use crate::gp::Gp;
 use crate::object::State;
 
@@ -32,6 +32,8 @@ const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024;
 pub(crate) struct StateDir {
     dir: PathBuf,
     _lock: File,
+    /// What a test armed.
+    pub(crate) faults: Faults,
 }
 
 impl StateDir {
@@ -54,7 +56,13 @@ impl StateDir {
             return Err(ElementError::Missing { path: dir.to_owned() });
         }
         let store = Self::lock(dir)?;
-        let path = store.file();
+        let (state, gp) = Self::read(dir)?;
+        Ok((store, state, gp))
+    }
+
+    /// Reads the state, whoever has it open.
+    pub(crate) fn read(dir: &Path) -> Result<(State, Option<Gp>), ElementError> {
+        let path = dir.join(STATE);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
@@ -73,7 +81,7 @@ impl StateDir {
         let (objects, gp) = body(&bytes).map_err(corrupt)?;
         let state = State::decode(objects).map_err(corrupt)?;
         let gp = gp.map(Gp::decode).transpose().map_err(corrupt)?;
-        Ok((store, state, gp))
+        Ok((state, gp))
     }
 
     fn lock(dir: &Path) -> Result<Self, ElementError> {
@@ -83,7 +91,7 @@ impl StateDir {
         let lock =
             options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: lock, faults: Faults::open(dir)? }),
             Err(TryLockError::WouldBlock) => Err(ElementError::Locked { path: dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -95,13 +103,17 @@ impl StateDir {
 
     /// Makes the state durable. After an error nobody knows which of the two states a reader finds, so the caller has
     /// to stop.
-    pub(crate) fn commit(&self, state: &State, gp: &Gp) -> Result<(), ElementError> {
-        let corrupt = |detail| ElementError::Corrupt { path: self.file(), detail };
+    pub(crate) fn commit(&mut self, state: &State, gp: &Gp) -> Result<(), ElementError> {
+        let path = self.file();
+        let corrupt = |detail| ElementError::Corrupt { path: path.clone(), detail };
         let objects = state.encode().map_err(corrupt)?;
         let gp = Zeroizing::new(serde_json::to_vec(gp).map_err(|error| corrupt(error.to_string()))?);
         let json = Zeroizing::new([objects.as_slice(), b"\n", gp.as_slice(), b"\n"].concat());
         let header = format!("{FORMAT} {}\n", hex::encode(sha256(&json)));
-        let fault = Fault::take(&self.dir)?;
+        let on_write = self.faults.on_write()?;
+        if let OnWrite::Before(fault) = on_write {
+            return Err(ElementError::PowerCut { fault });
+        }
 
         let path = self.dir.join("state.new");
         let failed = |action| {
@@ -117,19 +129,19 @@ impl StateDir {
             .open(&path)
             .map_err(failed("make"))?;
         new.write_all(header.as_bytes()).map_err(failed("write"))?;
-        if fault == Some(Fault::PowerCutBeforeCommit) {
+        if let OnWrite::Torn(fault) = on_write {
             let (torn, _) = json.split_at(json.len() / 2);
             new.write_all(torn).map_err(failed("write"))?;
-            return Err(ElementError::PowerCut { fault: Fault::PowerCutBeforeCommit });
+            return Err(ElementError::PowerCut { fault });
         }
         new.write_all(&json).map_err(failed("write"))?;
         new.sync_all().map_err(failed("flush"))?;
         fs::rename(&path, self.file()).map_err(failed("rename"))?;
         let flushed = File::open(&self.dir).and_then(|dir| dir.sync_all());
         flushed.map_err(|source| ElementError::File { action: "flush", path: self.dir.clone(), source })?;
-        match fault {
-            Some(fault) => Err(ElementError::PowerCut { fault }),
-            None => Ok(()),
+        match on_write {
+            OnWrite::After(fault) => Err(ElementError::PowerCut { fault }),
+            _ => Ok(()),
         }
     }
 }

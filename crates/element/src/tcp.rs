@@ -80,6 +80,10 @@ fn converse(
             let answer = element.answer(&mut session, &apdu);
             // The card does one thing at a time: whoever else talks to it waits too.
             thread::sleep(answer.delay);
+            if answer.lost {
+                // The host hears nothing more on this connection, and may come back with another.
+                return Ok(());
+            }
             answer.bytes
         };
         if response.is_empty() {

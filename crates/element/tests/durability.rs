@@ -63,7 +63,7 @@ fn with_counter(dir: &Path) -> Element {
 fn a_torn_write_is_never_visible() {
     let dir = tempfile::tempdir().unwrap();
     let mut element = with_counter(dir.path());
-    Fault::PowerCutBeforeCommit.arm(dir.path()).unwrap();
+    Fault::POWER_CUT_BEFORE_COMMIT.arm(dir.path()).unwrap();
     assert!(element.transmit(&increment()).is_empty(), "no answer without power");
     assert!(element.transmit(&select()).is_empty(), "not even later");
     assert!(!element.is_powered());
@@ -73,7 +73,7 @@ fn a_torn_write_is_never_visible() {
 
     let mut element = Element::open(dir.path()).unwrap();
     assert_eq!(counter(&mut element), 1, "the count that was not made durable is not there");
-    Fault::PowerCutAfterCommit.arm(dir.path()).unwrap();
+    Fault::POWER_CUT_AFTER_COMMIT.arm(dir.path()).unwrap();
     assert!(element.transmit(&increment()).is_empty());
     drop(element);
     let mut element = Element::open(dir.path()).unwrap();
@@ -84,8 +84,8 @@ fn a_torn_write_is_never_visible() {
 fn a_generated_key_is_there_whole_or_not_at_all() {
     let dir = tempfile::tempdir().unwrap();
     for (id, fault, expected) in [
-        (0x4000_0010, Fault::PowerCutBeforeCommit, StatusWord::CONDITIONS_NOT_SATISFIED),
-        (0x4000_0014, Fault::PowerCutAfterCommit, StatusWord::SUCCESS),
+        (0x4000_0010, Fault::POWER_CUT_BEFORE_COMMIT, StatusWord::CONDITIONS_NOT_SATISFIED),
+        (0x4000_0014, Fault::POWER_CUT_AFTER_COMMIT, StatusWord::SUCCESS),
     ] {
         let mut element = if dir.path().join("state").exists() {
             Element::open(dir.path())
@@ -107,7 +107,7 @@ fn a_generated_key_is_there_whole_or_not_at_all() {
 fn a_fault_at_start_up_is_an_error_and_strikes_once() {
     let dir = tempfile::tempdir().unwrap();
     drop(with_counter(dir.path()));
-    Fault::PowerCutBeforeCommit.arm(dir.path()).unwrap();
+    Fault::POWER_CUT_BEFORE_COMMIT.arm(dir.path()).unwrap();
     assert!(matches!(Element::open(dir.path()), Err(ElementError::PowerCut { .. })));
     assert_eq!(counter(&mut Element::open(dir.path()).unwrap()), 1);
 }

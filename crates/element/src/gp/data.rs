@@ -105,7 +105,7 @@ pub(super) fn get(card: &Card, domain: &Instance, command: &Command) -> Result<V
         CPLC if is_issuer => life_cycle_data(&card.state().chip_id),
         EXTENDED_RESOURCES if is_issuer => {
             let applications = gp.instances.iter().filter(|one| !one.is_domain()).count();
-            let free = u32::try_from(card.state().free_bytes()).unwrap_or(u32::MAX);
+            let free = u32::try_from(card.free_bytes()).unwrap_or(u32::MAX);
             let parts = [
                 tlv::encode(0x81, &u16::try_from(applications).unwrap_or(u16::MAX).to_be_bytes()),
                 tlv::encode(0x82, &free.to_be_bytes()),

@@ -30,13 +30,14 @@ use touchmark_identity::apdu::se05x::{
 use touchmark_identity::apdu::tlv::{self, TlvError, Tlvs};
 
 use crate::card::{Card, Refusal};
+use crate::flaw;
 use crate::object::{Body, Object};
 use crate::runtime::Reply;
 use curve::Curve;
 use policy::{Caller, allowed, find};
 pub(crate) use volatile::Volatile;
 
-/// The version that the applet answers: the 3.x interface, with ECDSA and ECDH
+/// The version of the applet: the 3.x interface, with ECDSA and ECDH
 /// (0002), EdDSA (0004), X25519 (0008), HMAC (0010), AES (0080) and PBKDF2 (0200) switched on.
 pub(crate) const VERSION: AppletVersion =
     AppletVersion { version: [3, 1, 1], features: 0x029E, crypto_library: [1, 0] };
@@ -49,11 +50,6 @@ const IDS_IN_ONE_ANSWER: usize = 200;
 const TRANSIENT_BYTES: usize = 4096;
 /// "0x7FFF as response means at least 32768 bytes are available" (`GetFreeMemory` in the Plug & Trust headers).
 const MOST_FREE_BYTES: u16 = 0x7FFF;
-
-/// What SELECT answers.
-pub(crate) fn greeting() -> Vec<u8> {
-    VERSION.encode().to_vec()
-}
 
 /// Answers a command that came with this protection of the platform's secure channel. A change that has been committed is
 /// durable when this returns.
@@ -99,8 +95,8 @@ fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
     }
     let policy = instruction.spec().policy;
     match instruction {
-        Instruction::GetVersion => answer(&[(TAG_1, &VERSION.encode())]),
-        Instruction::GetExtVersion => answer(&[(TAG_1, &[&VERSION.encode()[..], &[0; 30]].concat())]),
+        Instruction::GetVersion => answer(&[(TAG_1, &card.version().encode())]),
+        Instruction::GetExtVersion => answer(&[(TAG_1, &[&card.version().encode()[..], &[0; 30]].concat())]),
         Instruction::GetFreeMemory => free_memory(card, &fields),
         Instruction::GetRandom => random(&fields),
         Instruction::GetTimestamp => answer(&[(TAG_1, &card.stamp())]),
@@ -117,7 +113,10 @@ fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
         Instruction::CreateEcCurve | Instruction::SetEcCurveParam => curve(&fields),
         Instruction::ReadObject => {
             let (_, object) = object(card, &fields)?;
-            answer(&[(TAG_1, &value(card, &object, &fields)?)])
+            match flaw::leak(card.gp().flaw, &object.body) {
+                Some(leaked) => answer(&[(TAG_1, &leaked)]),
+                None => answer(&[(TAG_1, &value(card, &object, &fields)?)]),
+            }
         }
         Instruction::WritePcr => files::write_pcr(card, &fields),
         Instruction::WriteUserId => files::write_user_id(card, &fields),
@@ -248,7 +247,7 @@ fn curve_list() -> Vec<u8> {
 fn free_memory(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     let free = match fields.exact(TAG_1)? {
         [se05x::MEMORY_PERSISTENT] => {
-            u16::try_from(card.state().free_bytes()).unwrap_or(u16::MAX).min(MOST_FREE_BYTES)
+            u16::try_from(card.free_bytes()).unwrap_or(u16::MAX).min(MOST_FREE_BYTES)
         }
         // One memory for both: what a reset clears, a deselection does.
         [se05x::MEMORY_TRANSIENT_RESET | se05x::MEMORY_TRANSIENT_DESELECT] => {
