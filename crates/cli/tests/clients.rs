@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use touchmark_testkit::served::Served;
 use touchmark_testkit::pcsc::{LibraryFolder, in_a_system_of_its_own};
 use touchmark_testkit::peer;
 use touchmark_testkit::process::{Daemon, Finished, run, run_within};
+use touchmark_testkit::served::Served;
 
 /// The variable that names the list; and, in a process of its own, the client of it.
 const LIST: &str = "TOUCHMARK_CLIENTS";

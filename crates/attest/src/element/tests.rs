@@ -26,17 +26,17 @@ const KNOWN_PRIVATE: &str = "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8
 const KNOWN_POINT: &str = "0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6\
                            7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299";
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-20T00:00:00Z".parse().unwrap()
 }
 
-fn nonce() -> Nonce {
+pub(crate) fn nonce() -> Nonce {
     Nonce::new(&[0x5a; 32]).unwrap()
 }
 
-fn trial() -> Policy {
+pub(crate) fn trial() -> Policy {
     let endorsers = Endorsers::default().with_test_element_root(TEST_ROOT_CERTIFICATE_PEM).unwrap();
-    Policy { endorsers, dangerously_accept_test_endorsers: true }
+    Policy { endorsers, dangerously_accept_test_endorsers: true, ..Policy::default() }
 }
 
 /// A host that talks to an element as it likes.
@@ -105,7 +105,7 @@ impl Host {
     }
 }
 
-fn generated() -> (tempfile::TempDir, ElementEvidence) {
+pub(crate) fn generated() -> (tempfile::TempDir, ElementEvidence) {
     let dir = tempfile::tempdir().unwrap();
     let mut host = Host::create(dir.path());
     host.generate();

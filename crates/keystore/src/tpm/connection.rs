@@ -546,7 +546,7 @@ impl Connection {
         object: Handle,
         signer: Handle,
         qualifying_data: &[u8],
-    ) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    ) -> Result<Signed, StoreError> {
         let spec = command::CERTIFY;
         let mut parameters = Writer::new(spec.name);
         parameters.sized(qualifying_data).u16(AlgorithmId::ECDSA.0).u16(AlgorithmId::SHA256.0);
@@ -720,7 +720,7 @@ impl Connection {
         signer: Handle,
         qualifying_data: &[u8],
         selection: &PcrSelection,
-    ) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    ) -> Result<Signed, StoreError> {
         let spec = command::QUOTE;
         let mut parameters = Writer::new(spec.name);
         parameters.sized(qualifying_data).u16(AlgorithmId::ECDSA.0).u16(AlgorithmId::SHA256.0);
@@ -739,7 +739,7 @@ impl Connection {
         qualifying_data: &[u8],
         creation_hash: &[u8],
         ticket: &[u8],
-    ) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    ) -> Result<Signed, StoreError> {
         let spec = command::CERTIFY_CREATION;
         let mut parameters = Writer::new(spec.name);
         parameters.sized(qualifying_data).sized(creation_hash);
@@ -755,7 +755,7 @@ impl Connection {
         signer: Handle,
         public: &NvPublic,
         qualifying_data: &[u8],
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    ) -> Result<Option<Signed>, StoreError> {
         let spec = command::NV_CERTIFY;
         let mut parameters = Writer::new(spec.name);
         parameters.sized(qualifying_data).u16(AlgorithmId::ECDSA.0).u16(AlgorithmId::SHA256.0);
@@ -874,6 +874,9 @@ impl Connection {
     }
 }
 
+/// `TPMS_ATTEST` and `TPMT_SIGNATURE`, as bytes.
+pub(super) type Signed = (Vec<u8>, Vec<u8>);
+
 /// What `TPM2_Create` gives. The private part is encrypted by the parent and means nothing outside of this TPM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Created {
@@ -947,7 +950,7 @@ fn is_absent(code: ResponseCode) -> bool {
 }
 
 /// A statement and its signature, with which all responses of attestation begin.
-fn statement(spec: Spec, response: &Response) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+fn statement(spec: Spec, response: &Response) -> Result<Signed, StoreError> {
     read(spec, response, |reader| {
         let statement = reader.sized(MAX_SIZED)?.to_vec();
         Ok((statement, TpmSignature::read(reader)?.to_bytes()?))
