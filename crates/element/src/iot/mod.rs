@@ -296,20 +296,16 @@ fn value(card: &Card, object: &Object, fields: &Tlvs<'_>) -> Result<Vec<u8>, Ref
     allowed(card, object, rule::READ)?;
     let offset = fields.optional(TAG_2)?.map(u16::from_be_bytes);
     let length = fields.optional(TAG_3)?.map(u16::from_be_bytes);
-    let range = match (offset, length) {
-        (None, None) => None,
-        (Some(offset), Some(length)) => Some((usize::from(offset), usize::from(length))),
-        _ => return Err(Refusal::Field),
-    };
-    match (&object.body, range) {
-        (Body::Binary(data), None) => Ok(data.clone()),
-        (Body::Binary(data), Some((offset, length))) => {
-            let end = offset.checked_add(length).ok_or(Refusal::Field)?;
-            data.get(offset..end).map(<[u8]>::to_vec).ok_or(Refusal::Field)
+    match (&object.body, offset.or(length)) {
+        // NXP's hosts leave out an offset of 0.
+        (Body::Binary(data), _) => {
+            let rest = data.get(usize::from(offset.unwrap_or(0))..).ok_or(Refusal::Field)?;
+            let wanted = rest.get(..length.map_or(rest.len(), usize::from));
+            wanted.map(<[u8]>::to_vec).ok_or(Refusal::Field)
         }
+        (_, Some(_)) => Err(Refusal::Field),
         (Body::Counter { bytes, value, .. }, None) => Ok(counter_bytes(*bytes, *value)),
         (Body::Pcr { value, .. }, None) => Ok(value.to_vec()),
-        (_, Some(_)) => Err(Refusal::Field),
         (body, None) => keys::public_key(body),
     }
 }
