@@ -57,9 +57,9 @@ fn recognition(instance: &Instance) -> Vec<u8> {
 
 /// What SELECT of a domain answers (§11.9.3.1): file control information.
 pub(crate) fn control_information(instance: &Instance) -> Vec<u8> {
-    // Production life cycle data: none to tell. The longest data of a command is 255 bytes in short form.
-    let proprietary =
-        [recognition(instance), tlv::encode(0x9F6E, &[0x00]), tlv::encode(0x9F65, &[0x01, 0xFF])];
+    // Without production life cycle data: there is none to tell, and an example of NXP's has no room for it. The longest
+    // data of a command is 255 bytes in short form.
+    let proprietary = [recognition(instance), tlv::encode(0x9F65, &[0x01, 0xFF])];
     let value = [tlv::encode(0x84, instance.aid.bytes()), tlv::encode(0xA5, &proprietary.concat())];
     tlv::encode(0x6F, &value.concat())
 }
