@@ -69,7 +69,7 @@ impl ElementLink {
         match text.split_once(':') {
             Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.to_owned())),
             Some(("pcsc", reader)) if !reader.is_empty() => {
-                percent_decode(reader).map(Self::Pcsc).ok_or("the reader's name is not percent-encoded text")
+                percent_decoded(reader).map(Self::Pcsc).ok_or("the reader's name is not percent-encoded text")
             }
             Some(("i2c", device)) if device.starts_with('/') => Ok(Self::I2c(device.into())),
             _ => Err(
@@ -125,7 +125,7 @@ impl ChannelUri {
             let name = pair.split_once('=').map_or(pair, |(name, _)| name);
             let known = match pair.split_once('=') {
                 Some(("scp03", path)) if !path.is_empty() && file.is_none() => {
-                    file = percent_decode(path).map(PathBuf::from);
+                    file = percent_decoded(path).map(PathBuf::from);
                     file.is_some()
                 }
                 Some(("kvn", digits))
@@ -243,6 +243,11 @@ fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
         pin_source,
         id,
     })
+}
+
+/// What percent-encoded text stands for; `None` when that is no text.
+fn percent_decoded(text: &str) -> Option<String> {
+    String::from_utf8(percent_decode(text)?).ok()
 }
 
 fn percent_decode(text: &str) -> Option<Vec<u8>> {
