@@ -1,5 +1,6 @@
 //! Further foreign clients, where whoever runs the tests has some: `TOUCHMARK_CLIENTS` names a list of them
 //! (docs/clients.md). Each is run against a new element. `scripts/clients.sh` shows what came of each.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers: a surprise is a panic")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
