@@ -53,6 +53,8 @@ bench() {
 
 bench authority issue
 bench keystore sign
+bench element transports
+bench pcsclite pcsc
 bench attest appraise
 bench monitor observe
 bench lab search

@@ -29,6 +29,11 @@ test_needs() {
     cat <<'LIST'
 tpm2_makecredential tpm2-tools      makes and reads TPM structures, as a second implementation
 libtss2-tcti-swtpm.so.0 libtss2-tcti-swtpm0 lets tpm2-tools reach swtpm
+/usr/include/tss2/tss2_esys.h libtss2-dev the TSS 2.0 libraries, over which tss-esapi reaches a TPM
+pkg-config          pkg-config      finds these libraries for the foreign clients (peers/)
+/usr/include/openssl/ssl.h libssl-dev the token kryoptic is built over it
+/usr/include/sqlite3.h libsqlite3-dev that token keeps its objects with it
+libclang.so         libclang-dev    reads the headers of these two
 softhsm2-util       softhsm2        a PKCS#11 token in software
 opensc-tool         opensc          talks to a smart card, as a client that is not ours
 /usr/include/PCSC/winscard.h libpcsclite-dev the header against which a client in C is compiled
@@ -50,8 +55,8 @@ LIST
 there() {
     case "$1" in
         /*) test -e "$1" ;;
-        *.so.*)
-                for file in /usr/lib/"$1" /usr/lib/*/"$1" /usr/lib64/"$1"; do
+        *.so | *.so.*)
+                for file in /usr/lib/"$1" /usr/lib/*/"$1" /usr/lib64/"$1" /usr/lib/llvm-*/lib/"$1"; do
                     test -e "$file" && return 0
                 done
                 return 1 ;;

@@ -1,7 +1,10 @@
 #!/bin/sh
-# Runs all tests, with cargo-nextest where it can be had, else with cargo itself.
+# Builds the foreign clients (scripts/peers.sh), then runs all tests, with cargo-nextest where it can be had, else with
+# cargo itself.
 set -eu
 cd "$(dirname "$0")/.."
+scripts/peers.sh
+[ -n "${TOUCHMARK_CLIENTS-}" ] || echo "further clients: not run (docs/clients.md)" >&2
 if scripts/ensure-tool.sh cargo-nextest; then
     exec cargo nextest run --release --workspace --locked --no-fail-fast
 fi

@@ -17,7 +17,7 @@ use base64ct::{Base64, Encoding};
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use touchmark_identity::assurance::{Grade, KEY_ASSURANCE_OID, KeyAssurance, Storage};
-use touchmark_identity::evidence::Nonce;
+use touchmark_identity::evidence::{Envelope, Nonce};
 use touchmark_identity::ids::{DeviceId, DeviceType};
 use touchmark_identity::key::{PublicKey, SpkiHash};
 use touchmark_keystore::{CredentialChallenge, EndorsementIdentity, StoreError};
@@ -288,14 +288,20 @@ fn attested(
         }
     };
     let attested = device.store().with("attest the key", |store| {
-        store.attest().map(|attest| attest.attest(&config.key, &nonce)).transpose()
+        match store.attest().map(|attest| attest.attest(&config.key, &nonce)).transpose() {
+            // The store can attest, and has nothing to say of this key.
+            Err(StoreError::NoCapability { .. }) => Ok(None),
+            attested => attested,
+        }
     })?;
     let evidence = match attested {
         None => {
             notes.push("the key store cannot attest its keys, so the device sent no evidence".to_owned());
             None
         }
-        Some(attested) if attested.key == *key => Some(hex::encode(attested.evidence.to_cbor())),
+        Some(attested) if attested.key == *key => {
+            Some(hex::encode(Envelope::new(&nonce, attested.evidence).to_cbor()))
+        }
         Some(attested) => {
             return Err(AgentError::Store {
                 action: "attest the key",

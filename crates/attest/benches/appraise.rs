@@ -76,7 +76,7 @@ fn appraise(criterion: &mut Criterion) {
     let nonce = Nonce::new(&[0x5a; 32]).expect("32 bytes");
     let endorsers =
         Endorsers::default().with_test_element_root(TEST_ROOT_CERTIFICATE_PEM).expect("the TEST root");
-    let policy = Policy { endorsers, dangerously_accept_test_endorsers: true };
+    let policy = Policy { endorsers, dangerously_accept_test_endorsers: true, ..Policy::default() };
 
     let folder = tempfile::tempdir().expect("a folder");
     let mut chip = Element::create(folder.path(), now()).expect("an element");

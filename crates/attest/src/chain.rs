@@ -5,7 +5,7 @@
 //! policy is asked for (RFC 5280 §6.1.1 (c) with any-policy).
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use der::asn1::{PrintableStringRef, Utf8StringRef};
@@ -21,6 +21,7 @@ use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use crate::endorsers::{Endorser, Endorsers, is_test};
 use crate::error::AppraisalError;
+use crate::requirements::Requirements;
 
 /// The most certificates in a path, root included.
 const MAX_DEPTH: usize = 5;
@@ -64,6 +65,8 @@ pub enum ChainPurpose {
     TpmEndorsement,
     /// A secure element's attestation key: the key signs.
     ElementAttestation,
+    /// A device key that a token made itself: the key signs, and its issuer is the token's attestation key.
+    TokenKey,
 }
 
 impl ChainPurpose {
@@ -71,6 +74,7 @@ impl ChainPurpose {
         match self {
             Self::TpmEndorsement => "a TPM's endorsement key",
             Self::ElementAttestation => "a secure element's attestation key",
+            Self::TokenKey => "a key that a token made",
         }
     }
 }
@@ -82,6 +86,8 @@ pub struct Policy {
     pub endorsers: Endorsers,
     /// Accepts TEST roots, whose private keys are public. For trials alone.
     pub dangerously_accept_test_endorsers: bool,
+    /// What parts and platforms have to be beyond endorsed.
+    pub requirements: Requirements,
 }
 
 /// A path that ended at a pinned root. Only [`Policy::verify_chain`] makes one.
@@ -436,7 +442,7 @@ impl Link {
                     return refused(format!("its extended key usage lacks {EK_CERTIFICATE_PURPOSE}"));
                 }
             }
-            ChainPurpose::ElementAttestation => {
+            ChainPurpose::ElementAttestation | ChainPurpose::TokenKey => {
                 if usage.is_some_and(|usage| !usage.digital_signature()) {
                     return refused("its key usage lacks digitalSignature".to_owned());
                 }

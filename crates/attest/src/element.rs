@@ -39,6 +39,8 @@ const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.
 
 /// An uncompressed P-256 point.
 const POINT_BYTES: usize = 65;
+/// The bit of an access rule that lets a key out of the chip (AN12413 §3.7.2.1, `POLICY_OBJ_ALLOW_IMPORT_EXPORT`).
+const IMPORT_EXPORT: u32 = 0x0000_1000;
 /// Before the 14 hex digits of the applet's version, in the organizational unit of a chip's certificate.
 const APPLET_UNIT: &str = "applet ";
 /// The most characters of vendor and model in a [`Part`].
@@ -143,6 +145,13 @@ fn provenance(bytes: &[u8]) -> Result<Provenance, AppraisalError> {
     if attributes.authentication != NOT_SET {
         return wrong("the authentication indicator of the key", &NOT_SET, &attributes.authentication);
     }
+    if attributes.policies.iter().any(|policy| policy.rule & IMPORT_EXPORT != 0) {
+        return Err(AppraisalError::ForbiddenAttribute {
+            object: "the key",
+            attribute: "ALLOW_IMPORT_EXPORT",
+            meaning: "it may leave the chip",
+        });
+    }
     match attributes.origin {
         Origin::INTERNAL => Ok(Provenance::GeneratedOnChip),
         Origin::PROVISIONED => Ok(Provenance::PreProvisioned),
@@ -227,4 +236,4 @@ fn cut(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

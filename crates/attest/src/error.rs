@@ -1,5 +1,6 @@
 //! The one error of an appraisal.
 
+use touchmark_identity::assurance::Provenance;
 use touchmark_identity::timestamp::Timestamp;
 
 /// Why evidence was not accepted, sorted by whose fault it is. Texts taken from certificates are cut to 120 characters
@@ -179,6 +180,34 @@ pub enum AppraisalError {
         /// What is missing.
         what: String,
     },
+    /// AT-0021, policy: nothing shows that the attestation key lives in the TPM of the EK certificate.
+    #[error("the attestation key is not known to live in the TPM of the EK certificate: {why}")]
+    UnknownAk {
+        /// Why not.
+        why: String,
+    },
+    /// AT-0022, policy: the part is of a revision that the policy does not accept.
+    #[error("the firmware of {part} is {found}, the policy accepts {minimum} or later")]
+    PartTooOld {
+        /// Maker and model.
+        part: String,
+        /// The firmware found, `unknown` where nothing states it.
+        found: String,
+        /// The lowest one accepted.
+        minimum: String,
+    },
+    /// AT-0023, policy: the part is not one that the policy lists.
+    #[error("the part {part} is not one that the policy accepts")]
+    PartNotListed {
+        /// Maker and model, `unknown` where nothing states them.
+        part: String,
+    },
+    /// AT-0024, policy: the key also exists, or existed, elsewhere.
+    #[error("the key was not generated in the part: {provenance}")]
+    NotGenerated {
+        /// Where it came from.
+        provenance: Provenance,
+    },
 }
 
 impl AppraisalError {
@@ -206,6 +235,10 @@ impl AppraisalError {
             Self::Crypto { .. } => "AT-0018",
             Self::RegisterMismatch { .. } => "AT-0019",
             Self::NotMeasured { .. } => "AT-0020",
+            Self::UnknownAk { .. } => "AT-0021",
+            Self::PartTooOld { .. } => "AT-0022",
+            Self::PartNotListed { .. } => "AT-0023",
+            Self::NotGenerated { .. } => "AT-0024",
         }
     }
 }

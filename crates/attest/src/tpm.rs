@@ -18,38 +18,27 @@ mod credential;
 mod measured;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub(crate) use measured::read_quote;
 pub use measured::{Boot, BootPolicy, CounterValue, appraise_counter, appraise_creation, appraise_quote};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
-use der::Decode;
 use touchmark_identity::assurance::{Basis, HostBinding, KeyAssurance, Part, Provenance, Storage};
-use touchmark_identity::evidence::{Evidence, Nonce, TpmEvidence};
+use touchmark_identity::evidence::{Evidence, Nonce, TpmEvidence, tpm_part};
 use touchmark_identity::key::sha256;
 use touchmark_identity::timestamp::Timestamp;
 use touchmark_identity::tpm::{
-    self, AlgorithmId, Attest, Attested, CurveId, Handle, KeyParameters, Name, ObjectAttributes, PublicArea,
-    StructureTag, TpmFormatError, TpmSignature,
+    AlgorithmId, Attest, Attested, CurveId, KeyParameters, Name, ObjectAttributes, PublicArea, StructureTag,
+    TpmFormatError, TpmSignature,
 };
-use x509_cert::Certificate;
-use x509_cert::ext::pkix::SubjectAltName;
-use x509_cert::ext::pkix::name::GeneralName;
 use zeroize::Zeroizing;
 
-use crate::chain::{ChainPurpose, Policy, attribute_text};
+use crate::chain::{ChainPurpose, Policy};
 use crate::error::AppraisalError;
 use crate::{Appraised, AttestedKey};
-
-/// TPM manufacturer, model and version in the subject alternative name of an EK certificate (TCG EK Credential
-/// Profile 2.4, §3).
-const TPM_MANUFACTURER: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("2.23.133.2.1");
-const TPM_MODEL: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("2.23.133.2.2");
-const TPM_VERSION: der::oid::ObjectIdentifier = der::oid::ObjectIdentifier::new_unwrap("2.23.133.2.3");
-/// The longest vendor or model in a record, in characters.
-const MAX_PART_TEXT: usize = 64;
 
 /// Who endorsed a key that the operator pinned by hand.
 const OPERATOR: &str = "operator-pinned AK";
@@ -183,7 +172,7 @@ pub fn begin(
     let ak = ActivatedAk {
         name,
         ek_certificate_sha256: Some(sha256(&claimed.ek_certificate)),
-        part: part_of(&chain.leaf),
+        part: tpm_part(&chain.leaf),
         endorser: chain.endorser,
         test: chain.test,
     };
@@ -284,8 +273,8 @@ pub fn appraise(
     })?;
 
     let part = ak.part.clone().map(|mut part| {
-        if let Some(firmware) = plain_firmware(&statement, &ak_public, &ak_name) {
-            part.firmware = Some(firmware);
+        if let Some(firmware) = statement.plain_firmware(&ak_public) {
+            part.firmware = Some(format!("{:x}.{:x}", firmware >> 32, firmware & 0xffff_ffff));
         }
         part
     });
@@ -436,53 +425,4 @@ fn verify_statement(ak: &PublicArea, statement: &[u8], signature: &[u8]) -> Resu
     let key = ak.subject_public_key().ok_or_else(unsupported)?;
     let der = signature.to_der().map_err(|cause| format_error("TPMT_SIGNATURE", &cause))?;
     UnparsedPublicKey::new(algorithm, key).verify(statement, &der).map_err(|_| bad())
-}
-
-/// The firmware version in the statement, as two hexadecimal numbers, where the TPM states it plainly: for a signer
-/// that is a primary key of the endorsement hierarchy (part 1, on attestation: elsewhere it is obfuscated). Such a signer has a
-/// qualified name over the handle of that hierarchy (part 1, on qualified names).
-fn plain_firmware(statement: &Attest, ak: &PublicArea, ak_name: &Name) -> Option<String> {
-    let path = [&Handle::ENDORSEMENT.0.to_be_bytes()[..], &ak_name.0].concat();
-    let digest = tpm::hash(ak.name_alg, &path).ok()?;
-    let qualified = [&ak.name_alg.0.to_be_bytes()[..], &digest].concat();
-    let version = statement.firmware_version;
-    (statement.qualified_signer.0 == qualified)
-        .then(|| format!("{:x}.{:x}", version >> 32, version & 0xffff_ffff))
-}
-
-/// The part that an EK certificate names in its subject alternative name; absent where it names none.
-fn part_of(certificate: &Certificate) -> Option<Part> {
-    let extensions = certificate.tbs_certificate.extensions.as_deref()?;
-    let oid = <SubjectAltName as der::oid::AssociatedOid>::OID;
-    let extension = extensions.iter().find(|extension| extension.extn_id == oid)?;
-    let names = SubjectAltName::from_der(extension.extn_value.as_bytes()).ok()?;
-    let attributes: Vec<_> = names
-        .0
-        .iter()
-        .filter_map(|name| match name {
-            GeneralName::DirectoryName(name) => Some(name),
-            _ => None,
-        })
-        .flat_map(|name| name.0.iter().flat_map(|rdn| rdn.0.iter()))
-        .collect();
-    let text = |wanted| {
-        let found = attributes.iter().find(|attribute| attribute.oid == wanted)?;
-        let text: String = attribute_text(&found.value)?.chars().take(MAX_PART_TEXT).collect();
-        (!text.is_empty()).then_some(text)
-    };
-    Some(Part {
-        vendor: vendor_letters(text(TPM_MANUFACTURER)?),
-        model: text(TPM_MODEL)?,
-        firmware: text(TPM_VERSION),
-        crypto_library: None,
-    })
-}
-
-/// `id:49465800` is the registered vendor `IFX` in ASCII (TCG TPM Vendor ID Registry); an id that is not text stays.
-fn vendor_letters(id: String) -> String {
-    let bytes = id.strip_prefix("id:").and_then(|digits| hex::decode(digits).ok()).unwrap_or_default();
-    let letters: String = bytes.iter().filter(|byte| **byte != 0).map(|byte| char::from(*byte)).collect();
-    let letters = letters.trim();
-    let printable = !letters.is_empty() && letters.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    if printable { letters.to_owned() } else { id }
 }

@@ -12,7 +12,7 @@ use touchmark_identity::timestamp::Timestamp;
 use touchmark_identity::tpm::event_log::{Event, EventLog};
 use touchmark_identity::tpm::proof::{CertifiedCreation, PcrBank, PcrValue, Quote};
 use touchmark_identity::tpm::{AlgorithmId, ClockInfo};
-use touchmark_keystore::tpm::TpmStore;
+use touchmark_keystore::tpm::{Measured, TpmStore};
 use touchmark_keystore::{CredentialChallenge, KeyStore, StoreError};
 use touchmark_testkit::swtpm::{EkKind, Swtpm, tpm2_tool};
 
@@ -57,7 +57,7 @@ fn activate(store: &mut TpmStore, policy: &Policy) -> ActivatedAk {
 fn certify(store: &mut TpmStore, key: &KeyName, nonce: &Nonce) -> TpmEvidence {
     match store.attest().unwrap().attest(key, nonce).unwrap().evidence {
         Evidence::Tpm(evidence) => evidence,
-        Evidence::Element(_) => panic!("a TPM gave evidence of an element"),
+        other => panic!("a TPM gave {other:?}"),
     }
 }
 

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use touchmark_attest::tpm::{ActivatedAk, ClaimedIdentity, Pending};
-use touchmark_attest::{AppraisalError, Appraised, AttestedKey};
+use touchmark_attest::{Appraisal, AppraisalError, judge};
 use touchmark_identity::assurance::{KeyAssurance, Storage};
-use touchmark_identity::evidence::{Evidence, Nonce};
+use touchmark_identity::evidence::Nonce;
 use touchmark_identity::ids::{DeviceId, DeviceType};
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::timestamp::Timestamp;
@@ -394,31 +394,25 @@ fn appraise(
         }
         return unproven(reasons);
     };
-    let appraised = Evidence::from_cbor(bytes).map_err(|e| e.to_string()).and_then(|evidence| {
-        let nonce = Nonce::new(&session.nonce).map_err(|e| e.to_string())?;
-        match &evidence {
-            Evidence::Element(e) => {
-                touchmark_attest::element::appraise(e, &nonce, policy, now).map_err(|e| explain(&e))
-            }
-            Evidence::Tpm(e) => {
-                let ak = activated(session, finish)?;
-                touchmark_attest::tpm::appraise(e, &nonce, &ak, now).map_err(|e| explain(&e))
-            }
-        }
-    });
-    match appraised.map(Appraised::into_value) {
-        Ok(AttestedKey { key: attested, assurance, endorser }) if attested == *key => Verdict {
-            assurance,
-            endorser: Some(endorser),
-            evidence: Some(bytes.to_vec()),
-            reasons: Vec::new(),
-        },
-        Ok(AttestedKey { key: attested, .. }) => unproven(vec![format!(
+    let nonce = match Nonce::new(&session.nonce) {
+        Ok(nonce) => nonce,
+        Err(wrong) => return unproven(vec![wrong.to_string()]),
+    };
+    let ak = activated(session, finish);
+    let ak = ak.as_ref().map_err(Clone::clone);
+    let judged = judge(bytes, &Appraisal { nonce: &nonce, policy, ak, at: now });
+    let reasons = judged.reasons.iter().map(explain).collect();
+    match &judged.key {
+        Some(attested) if attested != key => unproven(vec![format!(
             "the evidence speaks of key {}, the request of {}",
             attested.spki_sha256(),
             key.spki_sha256()
         )]),
-        Err(reason) => unproven(vec![reason]),
+        _ => {
+            let evidence = judged.is_attested().then(|| bytes.to_vec());
+            let endorser = judged.endorser.filter(|_| evidence.is_some());
+            Verdict { assurance: judged.assurance, endorser, evidence, reasons }
+        }
     }
 }
 

@@ -51,10 +51,7 @@ fn store(path: &Path) -> SoftwareStore {
 }
 
 fn policy() -> Policy {
-    Policy {
-        endorsers: Endorsers::from_pem(Vec::<(&str, &str)>::new()).unwrap(),
-        dangerously_accept_test_endorsers: false,
-    }
+    Policy { endorsers: Endorsers::from_pem(Vec::<(&str, &str)>::new()).unwrap(), ..Policy::default() }
 }
 
 fn open_with(directory: &Path, settings: Settings, now: Timestamp) -> Result<Authority, AuthorityError> {

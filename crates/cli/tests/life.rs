@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 use touchmark_keystore::software::flash::FlashImage;
+use touchmark_testkit::element::ChannelKeyFile;
 use touchmark_testkit::openssl::must;
 use touchmark_testkit::peer;
 use touchmark_testkit::process::free_port;
@@ -175,8 +176,10 @@ fn every_store_behind_an_address_does_the_same_and_openssl_verifies_it() {
     let (_element, address) = site.element("chip");
     drop(FlashImage::create(&site.path("flash.img"), 256 * 1024).unwrap());
     let tpm = Swtpm::start(EkKind::P384);
+    let ((_secured, inside), keys) = (site.element("secured"), ChannelKeyFile::right());
     let mut stores = vec![
         format!("element:tcp:{address}"),
+        format!("element:tcp:{inside}{}", keys.query()),
         "software:keys.toml".to_owned(),
         "software:flash.img#keys.toml".to_owned(),
     ];

@@ -1,8 +1,11 @@
 //! The authority's keys in a PKCS#11 token (SoftHSM), from founding to a verified certificate.
 
+use std::process::Command;
+
 use touchmark_testkit::est::{Client, PUBLIC_FILES};
 use touchmark_testkit::openssl::must;
 use touchmark_testkit::peer;
+use touchmark_testkit::process::run;
 use touchmark_testkit::server::Site;
 use touchmark_testkit::softhsm::Token;
 
@@ -84,4 +87,25 @@ fn a_token_that_is_wrong_closed_or_missing_is_named() {
 
     site.configure(&keys(&right));
     assert_eq!(site.authority(&["init"]).must_end_with(0).json()["root"], founded["root"]);
+}
+
+#[test]
+fn a_probe_prints_the_profile_of_a_token() {
+    let Some(token) = Token::create("probed") else { return };
+    let probe = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_touchmark"));
+        command.args(["keystore", "probe", "--store", &token.uri(&token.pin_file())]).args(more);
+        run(command.env("SOFTHSM2_CONF", token.configuration()), &[]).must_end_with(0)
+    };
+    let shown = probe(&[]).text();
+    for says in ["SCP03 keys    the master key can stay", "(tried)", "CKM_AES_KEY_WRAP", "evidence      none"]
+    {
+        assert!(shown.contains(says), "{says} is not in {shown}");
+    }
+    let json = probe(&["--json"]).json();
+    assert_eq!(json["profile"]["scp03"], "cmac-outside");
+    let mechanisms = json["profile"]["mechanisms"].as_array().unwrap();
+    let ecdsa = mechanisms.iter().find(|mechanism| mechanism["name"] == "CKM_ECDSA").unwrap();
+    assert_eq!(ecdsa["number"], 0x1041);
+    assert!(ecdsa["flags"].as_array().unwrap().contains(&"sign".into()), "{ecdsa}");
 }

@@ -86,3 +86,46 @@ fn a_quote_is_appraised_and_a_secret_follows_an_approval() {
         assert!(failed.stderr.contains(says), "{says} is not in {}", failed.stderr);
     }
 }
+
+#[test]
+fn an_envelope_holds_key_boot_counter_and_creation_against_a_policy() {
+    let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
+    let common = ["--key", "device", "--nonce", NONCE, "--out", "evidence"];
+    let _count = keystore(&swtpm, "counter", &["--key", "boots", "--increment"], &[]).must_end_with(0);
+    let more = ["--generate", "--pcrs", "sha256:0,16", "--counter", "boots"];
+    let _attested = keystore(&swtpm, "attest", &[&common[..], &more].concat(), &[]).must_end_with(0);
+    let _again = keystore(&swtpm, "attest", &[&common[..], &more].concat(), &[]).must_end_with(2);
+    // The name of the attestation key, by a quote.
+    let quote = ["--pcrs", "sha256:16", "--nonce", NONCE, "--out", "quote"];
+    let _quoted = keystore(&swtpm, "quote", &quote, &[]).must_end_with(0);
+    let quote: serde_json::Value =
+        serde_json::from_slice(&fs::read(swtpm.folder().join("quote")).unwrap()).unwrap();
+    let ak = hex::decode(quote["ak_public"].as_str().unwrap()).unwrap();
+    let ak_name = format!("000b{}", hex::encode(touchmark_identity::key::sha256(&ak)));
+    let verify = |nonce: &str, more: &[&str]| {
+        let arguments = ["attest", "verify", "--evidence", "evidence", "--nonce", nonce, "--json"];
+        touchmark(&swtpm, &[&arguments[..], more].concat(), &[])
+    };
+    let pinned = ["--ak-name", ak_name.as_str()];
+    let proven = verify(NONCE, &pinned).must_end_with(0).json();
+    assert_eq!((proven["version"].as_u64(), proven["grade"].as_str()), (Some(2), Some("hardware-bound")));
+    assert_eq!(proven["pcrs"].as_array().unwrap().len(), 2);
+    assert!(proven["counter"].as_u64().unwrap() > 0, "{proven}");
+    let policy = |text: &str| {
+        fs::write(swtpm.folder().join("policy.toml"), text).unwrap();
+        verify(NONCE, &[&pinned[..], &["--policy", "policy.toml"]].concat())
+    };
+    let zeros = "0".repeat(64);
+    let boot = |value: &str| format!("[boot]\n[boot.registers]\n\"sha256:16\" = [\"{value}\"]\n");
+    let _same = policy(&boot(&zeros)).must_end_with(0);
+    for (failed, code, says) in [
+        (verify(NONCE, &[]), 1, "AT-0021"),
+        (verify("ffeeddccbbaa99887766554433221100", &pinned), 1, "AT-0012"),
+        (policy(&boot(&"11".repeat(32))), 1, "AT-0019"),
+        (policy("listed_parts_only = true\n"), 1, "AT-0023"),
+        (policy("minimum = 1\n"), 2, "is not a policy"),
+    ] {
+        let failed = failed.must_end_with(code);
+        assert!(failed.stderr.contains(says), "{says} is not in {}", failed.stderr);
+    }
+}

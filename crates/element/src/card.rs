@@ -1,22 +1,21 @@
 //! The card below the applets: what they share, and why a command is refused.
 
-use touchmark_identity::apdu::{Command, StatusWord};
+use std::sync::Arc;
+use std::time::Duration;
 
+use touchmark_identity::apdu::StatusWord;
+use touchmark_identity::apdu::se05x::{ATTESTATION_CERTIFICATE, ATTESTATION_KEY, AppletVersion, Origin};
+use touchmark_identity::key::PublicKey;
+
+use crate::certificate;
+use crate::error::ElementError;
+use crate::flaw::{self, Flaw};
 use crate::gp::{Gp, Level};
-use crate::object::State;
+use crate::iot;
+use crate::object::{Body, Object, State, public_point};
 use crate::store::StateDir;
 
 pub use crate::runtime::Session;
-
-/// An applet: the commands of one application. It keeps no state of its own; what must survive is in [`State`].
-pub(crate) trait Applet: Sync {
-    /// Answers SELECT.
-    fn select(&self, card: &Card) -> Vec<u8>;
-
-    /// Answers a command of the class 80, whatever its logical channel. A change that has been committed is durable
-    /// when this returns.
-    fn process(&self, card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal>;
-}
 
 /// Why a command is not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +60,8 @@ pub(crate) enum Refusal {
     Policy,
     /// The policy is not well formed.
     PolicyForm,
+    /// The session has no commands left.
+    Throughput,
     /// Memory is used up.
     Memory,
     /// The cryptographic library failed.
@@ -90,6 +91,7 @@ impl Refusal {
             }
             Self::Policy => StatusWord::COMMAND_NOT_ALLOWED,
             Self::PolicyForm => StatusWord::DATA_INVALID,
+            Self::Throughput => StatusWord::THROUGHPUT_EXCEEDED,
             Self::Memory => StatusWord::NOT_ENOUGH_MEMORY,
             Self::Crypto => StatusWord::NO_DIAGNOSIS,
             Self::Commit => StatusWord::MEMORY_FAILURE,
@@ -107,11 +109,16 @@ pub(crate) struct Card {
     powered: bool,
     /// How the command that is being carried out is protected.
     level: Option<Level>,
+    /// What the command that is being carried out takes, beyond the time of the computation.
+    delay: Duration,
+    /// What the IoT applet remembers on the channel on which the command came.
+    iot: iot::Volatile,
 }
 
 impl Card {
     pub(crate) fn new(state: State, gp: Gp, store: StateDir) -> Self {
-        Self { state, gp, store, stamps: 0, powered: true, level: None }
+        let (delay, iot) = (Duration::ZERO, iot::Volatile::default());
+        Self { state, gp, store, stamps: 0, powered: true, level: None, delay, iot }
     }
 
     pub(crate) fn is_powered(&self) -> bool {
@@ -136,24 +143,143 @@ impl Card {
         self.level = level;
     }
 
+    /// The version that the applet answers.
+    pub(crate) fn version(&self) -> AppletVersion {
+        flaw::version(self.gp.flaw)
+    }
+
+    /// Free bytes for objects.
+    pub(crate) fn free_bytes(&self) -> usize {
+        if self.store.faults.memory_is_full() { 0 } else { self.state.free_bytes() }
+    }
+
+    /// Lets the journal be written anew after each commit.
+    #[cfg(test)]
+    pub(crate) fn compact_always(&mut self) {
+        self.store.compact_always();
+    }
+
+    /// Lets the command take longer.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.delay = self.delay.saturating_add(time);
+    }
+
+    /// What the command took, which is over.
+    pub(crate) fn take_delay(&mut self) -> Duration {
+        std::mem::take(&mut self.delay)
+    }
+
+    /// What the IoT applet remembers on the channel on which the command came.
+    pub(crate) fn iot(&mut self) -> &mut iot::Volatile {
+        &mut self.iot
+    }
+
+    pub(crate) fn iot_ref(&self) -> &iot::Volatile {
+        &self.iot
+    }
+
     /// Makes a new state durable and current. When that fails, nobody knows which state is on the disk: the card
     /// stops until it is opened anew, rather than going on from a state that may be the old one.
     pub(crate) fn commit(&mut self, next: State) -> Result<(), Refusal> {
-        if self.store.commit(&next, &self.gp).is_err() {
-            self.powered = false;
-            return Err(Refusal::Commit);
+        if self.store.faults.memory_is_full() && next.free_bytes() < self.state.free_bytes() {
+            return Err(Refusal::Memory);
         }
+        for (id, object) in next.objects.iter() {
+            match self.state.objects.get(id).cloned() {
+                Some(old) if Arc::ptr_eq(&old, object) => {}
+                old => self.admit(*id, old.as_deref(), object)?,
+            }
+        }
+        let saved = self.store.commit(&next, &self.gp);
+        self.saved(saved)?;
         self.state = next;
+        Ok(())
+    }
+
+    /// What armed faults say of an object that is new or changed.
+    fn admit(&mut self, id: u32, old: Option<&Object>, new: &Object) -> Result<(), Refusal> {
+        let value = |object: &Object| match object.body {
+            Body::Counter { value, .. } => Some(value),
+            _ => None,
+        };
+        let counts = old.and_then(value).zip(value(new)).is_some_and(|(old, new)| old != new);
+        if counts && self.store.faults.is_exhausted(id) {
+            return Err(Refusal::CounterEnd);
+        }
+        if new.origin == Origin::INTERNAL && !matches!(new.body, Body::Binary(_) | Body::Counter { .. }) {
+            self.delay = self.delay.saturating_add(self.store.faults.key_generation());
+        }
         Ok(())
     }
 
     /// The same for what the card manager keeps.
     pub(crate) fn commit_gp(&mut self, next: Gp) -> Result<(), Refusal> {
-        if self.store.commit(&self.state, &next).is_err() {
-            self.powered = false;
-            return Err(Refusal::Commit);
+        if self.store.faults.memory_is_full() && next.footprint() > self.gp.footprint() {
+            return Err(Refusal::Memory);
         }
+        let saved = self.store.commit(&self.state, &next);
+        self.saved(saved)?;
         self.gp = next;
+        Ok(())
+    }
+
+    fn saved(&mut self, saved: Result<(), ElementError>) -> Result<(), Refusal> {
+        saved.map_err(|_| {
+            self.powered = false;
+            Refusal::Commit
+        })
+    }
+
+    /// What armed faults do before a command with this instruction byte.
+    pub(crate) fn before_command(&mut self, instruction: Option<u8>) {
+        let flaw = match self.store.faults.on_apdu(instruction) {
+            Ok(None) => self.store.faults.class_break(),
+            Ok(Some(_)) => {
+                self.powered = false;
+                return;
+            }
+            Err(error) => Err(error),
+        };
+        let broken = match flaw {
+            Ok(None) => Ok(()),
+            Ok(Some(flaw)) => self.break_class(flaw),
+            Err(error) => Err(error),
+        };
+        self.powered &= broken.is_ok();
+    }
+
+    /// What armed faults do before an answer leaves: whether it is lost.
+    pub(crate) fn before_answer(&mut self) -> bool {
+        match self.store.faults.on_answer() {
+            Ok(None) => false,
+            Ok(Some(fault)) if fault.what == crate::Effect::LoseResponse => true,
+            Ok(Some(_)) | Err(_) => {
+                self.powered = false;
+                false
+            }
+        }
+    }
+
+    /// Gives the card a flaw, for good: with a certificate that names the version which has it.
+    fn break_class(&mut self, flaw: Flaw) -> Result<(), ElementError> {
+        let mut gp = self.gp.clone();
+        gp.flaw = Some(flaw);
+        let mut state = self.state.clone();
+        let key = state.objects.get(&ATTESTATION_KEY).and_then(|object| match &object.body {
+            Body::KeyPair(pair) => PublicKey::from_point(public_point(pair)).ok(),
+            _ => None,
+        });
+        if let (Some(key), Some(old)) = (key, state.objects.get(&ATTESTATION_CERTIFICATE).cloned())
+            && let Body::Binary(der) = &old.body
+        {
+            let now = certificate::not_before(der)?;
+            let der = certificate::issue(&state.chip_id, &flaw::version(gp.flaw), &key, now)?;
+            let new = Object { policies: old.policies.clone(), body: Body::Binary(der), ..*old };
+            state.objects.insert(ATTESTATION_CERTIFICATE, Arc::new(new));
+        }
+        self.store.commit(&state, &gp)?;
+        self.state = state;
+        self.gp = gp;
         Ok(())
     }
 

@@ -70,6 +70,13 @@ pub(crate) fn issue(
     certificate.to_der().map_err(der("the chip certificate"))
 }
 
+/// From when on a chip certificate is valid.
+pub(crate) fn not_before(certificate: &[u8]) -> Result<Timestamp, ElementError> {
+    let certificate = Certificate::from_der(certificate).map_err(der("the chip certificate"))?;
+    let since = certificate.tbs_certificate.validity.not_before.to_unix_duration();
+    Ok(Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+}
+
 fn der(what: &'static str) -> impl Fn(der::Error) -> ElementError {
     move |source| ElementError::Der { what, source }
 }
@@ -108,9 +115,9 @@ fn tbs_certificate(
         extension(&authority, &subject)?,
     ];
 
-    // A serial number of 16 bytes without the sign bit, unique as the key is (RFC 5280 §4.1.2.2).
+    // A serial number of 16 bytes without the sign bit, unique as key and version are (RFC 5280 §4.1.2.2).
     let mut number = [0; 16];
-    number.copy_from_slice(sha256(&[&hash[..], &chip_id[..]].concat()).split_at(16).0);
+    number.copy_from_slice(sha256(&[&hash[..], &chip_id[..], &version.encode()].concat()).split_at(16).0);
     number[0] = number[0] & 0x7f | 0x40;
     let not_before = Duration::from_secs(now.seconds());
     // RFC 5280 §4.1.2.5: "MUST always encode certificate validity dates through the year 2049 as UTCTime".

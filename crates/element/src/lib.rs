@@ -37,9 +37,12 @@ mod card;
 mod certificate;
 mod error;
 mod fault;
+mod flaw;
 mod frames;
 mod gp;
+mod inspect;
 mod iot;
+mod journal;
 mod notes;
 mod object;
 mod runtime;
@@ -50,13 +53,12 @@ pub mod t1;
 pub mod tcp;
 pub mod vpcd;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use touchmark_identity::apdu::se05x::{
-    ATTESTATION_CERTIFICATE, ATTESTATION_KEY, CHIP_ID_BYTES, Origin, Policy, UNIQUE_ID, rule,
+    ATTESTATION_CERTIFICATE, ATTESTATION_KEY, CHIP_ID_BYTES, Origin, Policy, SESSION_KEY, UNIQUE_ID, rule,
 };
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::timestamp::Timestamp;
@@ -65,13 +67,15 @@ pub use atr::ATR;
 pub use card::Session;
 pub use certificate::TEST_ROOT_CERTIFICATE_PEM;
 pub use error::ElementError;
-pub use fault::Fault;
+pub use fault::{Effect, Fault, Point, Trigger};
+pub use flaw::Flaw;
+pub use inspect::{Inspection, InstanceRow, KeySetRow, ObjectRow, PolicyRow};
 pub use runtime::Answer;
 pub use served::Served;
 
 use card::Card;
 use gp::Gp;
-use object::{Body, Object, State, public_point};
+use object::{Body, Object, Objects, State, public_point};
 use store::StateDir;
 
 /// A secure element in software. While it lives, no other process can open the same state.
@@ -87,7 +91,15 @@ impl Element {
     /// # Errors
     /// [`ElementError::Exists`] when the directory holds an element: it is never overwritten.
     pub fn create(dir: &Path, now: Timestamp) -> Result<Self, ElementError> {
-        let store = StateDir::create(dir)?;
+        Self::create_of_class(dir, now, None)
+    }
+
+    /// The same, of a class of elements that has a flaw, for the rehearsal of a recall.
+    ///
+    /// # Errors
+    /// As for [`Element::create`].
+    pub fn create_of_class(dir: &Path, now: Timestamp, flaw: Option<Flaw>) -> Result<Self, ElementError> {
+        let mut store = StateDir::create(dir)?;
         let crypto = |operation| ElementError::Crypto { operation };
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
             .map_err(|_| crypto("generating the attestation key"))?;
@@ -95,20 +107,23 @@ impl Element {
             PublicKey::from_point(public_point(&pair)).map_err(|_| crypto("reading the attestation key"))?;
         let mut chip_id = [0; CHIP_ID_BYTES];
         chip_id.copy_from_slice(sha256(key.point()).split_at(CHIP_ID_BYTES).0);
-        let certificate = certificate::issue(&chip_id, &iot::VERSION, &key, now)?;
+        let certificate = certificate::issue(&chip_id, &flaw::version(flaw), &key, now)?;
 
         // The attestation key vouches and is read; above all it does not sign what a host chooses.
         let provisioned = |rule, body| {
             let policies = vec![Policy { authentication: 0, rule, extension: Vec::new() }];
-            Arc::new(Object { origin: Origin::PROVISIONED, policies, body })
+            Arc::new(Object::new(Origin::PROVISIONED, policies, body))
         };
-        let objects = BTreeMap::from([
+        let sessions = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
+            .map_err(|_| crypto("generating the key for sessions"))?;
+        let objects = Objects::from([
+            (SESSION_KEY, provisioned(rule::READ, Body::KeyPair(sessions))),
             (UNIQUE_ID, provisioned(rule::READ, Body::Binary(chip_id.to_vec()))),
             (ATTESTATION_KEY, provisioned(rule::READ | rule::ATTEST, Body::KeyPair(pair))),
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),
         ]);
-        let state = State { chip_id, boots: 1, objects };
-        let gp = new_gp()?;
+        let state = State::new(chip_id, objects);
+        let gp = Gp { flaw, ..new_gp()? };
         store.commit(&state, &gp)?;
         Ok(Self { card: Card::new(state, gp, store), session: Session::default() })
     }
@@ -119,7 +134,7 @@ impl Element {
     /// [`ElementError::Missing`] when there is none, [`ElementError::Locked`] when another process has it open,
     /// [`ElementError::Corrupt`] when its state cannot be understood: nothing is ever made anew.
     pub fn open(dir: &Path) -> Result<Self, ElementError> {
-        let (store, mut state, gp) = StateDir::open(dir)?;
+        let (mut store, mut state, gp) = StateDir::open(dir)?;
         let gp = gp.map_or_else(new_gp, Ok)?;
         state.boots = state.boots.saturating_add(1);
         store.commit(&state, &gp)?;

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::Element;
 use crate::card::Session;
+use crate::{Answer, Element};
 
 /// An element that several servers share.
 #[derive(Debug)]
@@ -40,31 +40,32 @@ impl Served {
         self.lost.store(true, Ordering::Relaxed);
     }
 
-    /// The answer to one APDU; `None` when there is no power.
+    /// The answer to one APDU; `None` when there is no power, or a fault loses the answer on its way: the connection
+    /// then ends.
     pub(crate) fn answer(&self, own: &mut Session, apdu: &[u8]) -> Option<Vec<u8>> {
-        // A poisoned lock means that the element failed in the middle of a command: it has no power any more.
-        let response = match &self.reader {
-            Some(reader) => match reader.lock() {
-                Ok(mut session) => self.carry_out(&mut session, apdu),
-                Err(_) => Vec::new(),
-            },
+        let answer = match &self.reader {
+            Some(reader) => reader.lock().ok().and_then(|mut session| self.carry_out(&mut session, apdu)),
             None => self.carry_out(own, apdu),
         };
-        if response.is_empty() {
-            self.give_up();
-            return None;
+        match answer {
+            Some(Answer { lost: true, .. }) => None,
+            Some(Answer { bytes, .. }) if !bytes.is_empty() => Some(bytes),
+            _ => {
+                self.give_up();
+                None
+            }
         }
-        Some(response)
     }
 
-    fn carry_out(&self, session: &mut Session, apdu: &[u8]) -> Vec<u8> {
-        let Ok(mut element) = self.element.lock() else { return Vec::new() };
+    fn carry_out(&self, session: &mut Session, apdu: &[u8]) -> Option<Answer> {
+        // A poisoned lock means that the element failed in the middle of a command: it has no power any more.
+        let mut element = self.element.lock().ok()?;
         let answer = element.answer(session, apdu);
         if !answer.delay.is_zero() {
             // The card does one thing at a time: whoever else talks to it waits too.
             thread::sleep(answer.delay);
         }
-        answer.bytes
+        Some(answer)
     }
 
     /// A reset by the reader: what was selected is not any more.

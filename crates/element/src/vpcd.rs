@@ -31,8 +31,10 @@ pub fn serve(address: &str, served: &Served, stop: &AtomicBool) -> Result<(), El
     let over = || stop.load(Ordering::Relaxed) || served.is_lost();
     while !over() {
         if let Ok(stream) = TcpStream::connect(address) {
+            let mut session = Session::default();
             // A broken connection is a card that was pulled; it comes back.
-            let _pulled = converse(stream, served, &over);
+            let _pulled = converse(stream, served, &mut session, &over);
+            served.reset(&mut session);
         }
         let mut waited = Duration::ZERO;
         while waited < RETRY_AFTER && !over() {
@@ -43,20 +45,24 @@ pub fn serve(address: &str, served: &Served, stop: &AtomicBool) -> Result<(), El
     if served.is_lost() { Err(ElementError::PowerLost) } else { Ok(()) }
 }
 
-fn converse(mut stream: TcpStream, served: &Served, over: &dyn Fn() -> bool) -> io::Result<()> {
+fn converse(
+    mut stream: TcpStream,
+    served: &Served,
+    session: &mut Session,
+    over: &dyn Fn() -> bool,
+) -> io::Result<()> {
     frames::prepare(&stream)?;
-    let mut session = Session::default();
     let mut came = Frames::new();
     let mut answers = Vec::new();
     while came.read(&mut stream, over, acknowledge_at_once)? {
         while let Some(message) = came.next() {
             match message {
-                [0x00..=0x02] => served.reset(&mut session),
+                [0x00..=0x02] => served.reset(session),
                 [0x04] => frames::push(&mut answers, &crate::ATR)?,
                 // The card has no answer to what it does not know; nor to nothing.
                 [] | [_] => {}
                 apdu => {
-                    let Some(response) = served.answer(&mut session, apdu) else { return Ok(()) };
+                    let Some(response) = served.answer(session, apdu) else { return Ok(()) };
                     frames::push(&mut answers, &response)?;
                 }
             }
@@ -64,7 +70,6 @@ fn converse(mut stream: TcpStream, served: &Served, over: &dyn Fn() -> bool) -> 
         stream.write_all(&answers)?;
         answers.clear();
     }
-    served.reset(&mut session);
     Ok(())
 }
 

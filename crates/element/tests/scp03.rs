@@ -1,5 +1,5 @@
 //! The card's side of SCP03, spoken to by the host's side.
-#![expect(clippy::indexing_slicing, reason = "test helpers: a surprise is a panic")]
+#![expect(clippy::unwrap_used, reason = "test helpers: a surprise is a panic")]
 
 use std::time::Duration;
 

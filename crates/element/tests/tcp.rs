@@ -110,7 +110,7 @@ fn without_power_the_server_ends() {
     let mut server = Server::start();
     let mut stream = server.connect();
     exchange(&mut stream, &select()).unwrap();
-    Fault::PowerCutAfterCommit.arm(server.dir.path()).unwrap();
+    Fault::POWER_CUT_AFTER_COMMIT.arm(server.dir.path()).unwrap();
     let id = 0x5000_0000u32.to_be_bytes();
     let create = tlv::encode(&[(TAG_1, &id), (TAG_2, &[0, 4])]).unwrap();
     assert_eq!(exchange(&mut stream, &Instruction::WriteCounter.command(create).encode().unwrap()), None);

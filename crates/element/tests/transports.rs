@@ -204,7 +204,7 @@ fn a_part_without_power_is_silent_on_the_bus() {
     let bus = Bus { slave: Slave::new(0), element, session: Session::default() };
     let (mut host, _) = Host::open(bus).unwrap();
     host.transceive(&select()).unwrap();
-    Fault::PowerCutAfterCommit.arm(dir.path()).unwrap();
+    Fault::POWER_CUT_AFTER_COMMIT.arm(dir.path()).unwrap();
     let id = 0x5000_0000u32.to_be_bytes();
     let create = tlv::encode(&[(TAG_1, &id), (TAG_2, &[0, 4])]).unwrap();
     let lost = host.transceive(&Instruction::WriteCounter.command(create).encode().unwrap());

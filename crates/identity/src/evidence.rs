@@ -1,13 +1,28 @@
 //! Evidence on its way from an Attester to the Verifier (RFC 9334 §8.1): a chip's own statement, in the chip's own
-//! form, inside a small CBOR envelope.
+//! form, inside a CBOR envelope.
 //!
-//! The envelope is a conceptual message wrapper in its CBOR record form (draft-ietf-rats-msg-wrap §3.1):
+//! A single statement is a conceptual message wrapper in its CBOR record form (draft-ietf-rats-msg-wrap §3.1):
 //! an array of a media type (text) and the native statement (bytes). The bytes are again CBOR: one map with small
-//! integer keys, listed at each type below.
+//! integer keys, listed at each type below. Such a record by itself is an envelope of version 1.
+//!
+//! An [`Envelope`] of version 2 holds the claims of an Entity Attestation Token (RFC 9711) around such records.
+
+mod cbor;
+mod claims;
+mod envelope;
+mod statements;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 use ciborium::Value;
+
+use cbor::{Fields, bytes, list, numbered};
+
+pub use claims::{Claims, OemId, tpm_part, yubico_firmware};
+pub use envelope::{Envelope, PROFILE};
 
 use crate::key::sha256;
 
@@ -15,8 +30,10 @@ use crate::key::sha256;
 pub const TPM_MEDIA_TYPE: &str = "application/vnd.touchmark.tpm2-certify+cbor";
 /// Media type of [`ElementEvidence`].
 pub const ELEMENT_MEDIA_TYPE: &str = "application/vnd.touchmark.se05x-attested-read+cbor";
-/// No evidence of a known kind is larger than this, in bytes.
-pub const MAX_EVIDENCE_BYTES: usize = 64 * 1024;
+/// Media type of [`Pkcs11Evidence`].
+pub const PKCS11_MEDIA_TYPE: &str = "application/vnd.touchmark.pkcs11-attestation+cbor";
+/// No envelope is larger than this, in bytes: the firmware's event log of a large machine fits.
+pub const MAX_EVIDENCE_BYTES: usize = 256 * 1024;
 
 /// Why bytes are not evidence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,8 +45,25 @@ pub enum EvidenceError {
         found: usize,
     },
     /// Not CBOR, or CBOR of another shape.
-    #[error("evidence is not a CBOR array of media type and bytes")]
+    #[error(
+        "evidence is neither an entity attestation token in CBOR nor a CBOR array of media type and bytes"
+    )]
     NotAnEnvelope,
+    /// The claims are made by other rules.
+    #[error("the evidence follows the profile {found:?}, not {PROFILE:?}")]
+    OtherProfile {
+        /// The profile found; empty for none.
+        found: String,
+    },
+    /// A submodule is missing, or holds no record.
+    #[error("the evidence has no submodule {name:?} with a statement in it")]
+    Submodule {
+        /// The submodule.
+        name: &'static str,
+    },
+    /// A map has a key twice.
+    #[error("a map in the evidence has a key twice")]
+    DoubleKey,
     /// An envelope of a kind that nobody here can appraise.
     #[error("evidence has the unknown media type {found:?}")]
     UnknownKind {
@@ -40,7 +74,7 @@ pub enum EvidenceError {
     #[error("field {key} ({name}) of the evidence is missing or not {expected}")]
     Field {
         /// The map key.
-        key: u8,
+        key: i64,
         /// What the field means.
         name: &'static str,
         /// What it should be.
@@ -51,6 +85,9 @@ pub enum EvidenceError {
 /// A fresh value that the Verifier chose and the Attester signs: 8 to 64 bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nonce(Vec<u8>);
+
+/// The words before a nonce in [`Nonce::possession_bytes`], with the zero byte that ends them.
+const POSSESSION_PREFIX: &[u8] = b"touchmark.possession/1\0";
 
 /// A nonce of a length that is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +116,13 @@ impl Nonce {
         &self.0
     }
 
+    /// What a device key signs to show that it answers this nonce itself. The words in front keep it apart from
+    /// everything else that the key signs: see [`crate::challenge`].
+    #[must_use]
+    pub fn possession_bytes(&self) -> Vec<u8> {
+        [POSSESSION_PREFIX, &self.0].concat()
+    }
+
     /// What a secure element signs as freshness, which is 16 bytes long there: the nonce itself when it has 16
     /// bytes, else the first 16 bytes of its SHA-256.
     #[must_use]
@@ -105,6 +149,8 @@ pub enum Evidence {
     Tpm(TpmEvidence),
     /// A secure element with SE05x-compatible commands vouches for one of its keys.
     Element(ElementEvidence),
+    /// A token behind PKCS#11 certified one of its keys.
+    Pkcs11(Pkcs11Evidence),
 }
 
 /// `TPM2_Certify` of a device key by an attestation key (TCG TPM 2.0 Library part 3, §18.2).
@@ -149,6 +195,18 @@ pub struct ElementEvidence {
     pub applet_version: Vec<u8>,
 }
 
+/// A certificate by which a token states that it made a key itself, as it lies among the token's objects, and the key's
+/// own signature: the certificate is as old as the key, so freshness has to come from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pkcs11Evidence {
+    /// Key 1: the certificate for the key, signed by the token's attestation key, DER.
+    pub certificate: Vec<u8>,
+    /// Key 2: the certificate of the attestation key, and further ones towards the maker's root, DER.
+    pub chain: Vec<Vec<u8>>,
+    /// Key 3: ECDSA with SHA-256 by the key over [`Nonce::possession_bytes`], DER.
+    pub signature: Vec<u8>,
+}
+
 impl Evidence {
     /// The media type in the envelope.
     #[must_use]
@@ -156,15 +214,17 @@ impl Evidence {
         match self {
             Self::Tpm(_) => TPM_MEDIA_TYPE,
             Self::Element(_) => ELEMENT_MEDIA_TYPE,
+            Self::Pkcs11(_) => PKCS11_MEDIA_TYPE,
         }
     }
 
-    /// The envelope's bytes.
-    #[must_use]
-    pub fn to_cbor(&self) -> Vec<u8> {
-        let bytes = |v: &[u8]| Value::Bytes(v.to_vec());
-        let list = |v: &[Vec<u8>]| Value::Array(v.iter().map(|item| Value::Bytes(item.clone())).collect());
-        let fields = match self {
+    /// The record: media type and native statement.
+    fn record(&self) -> Value {
+        Value::Array(vec![Value::Text(self.media_type().to_owned()), Value::Bytes(self.body())])
+    }
+
+    fn body(&self) -> Vec<u8> {
+        numbered(match self {
             Self::Tpm(e) => vec![
                 bytes(&e.ek_certificate),
                 list(&e.ek_chain),
@@ -185,14 +245,17 @@ impl Evidence {
                 bytes(&e.signature),
                 bytes(&e.applet_version),
             ],
-        };
-        let map = Value::Map((1u8..).map(Value::from).zip(fields).collect());
-        let envelope =
-            Value::Array(vec![Value::Text(self.media_type().to_owned()), Value::Bytes(write_cbor(&map))]);
-        write_cbor(&envelope)
+            Self::Pkcs11(e) => vec![bytes(&e.certificate), list(&e.chain), bytes(&e.signature)],
+        })
     }
 
-    /// Reads an envelope.
+    /// The bytes of the record, which is an envelope of version 1.
+    #[must_use]
+    pub fn to_cbor(&self) -> Vec<u8> {
+        cbor::write(&self.record())
+    }
+
+    /// Reads a record.
     ///
     /// # Errors
     /// [`EvidenceError`] for anything that is not complete evidence of a known kind; map keys that are not listed
@@ -201,15 +264,13 @@ impl Evidence {
         if bytes.len() > MAX_EVIDENCE_BYTES {
             return Err(EvidenceError::TooLarge { found: bytes.len() });
         }
-        let Some(Value::Array(parts)) = read_cbor(bytes) else { return Err(EvidenceError::NotAnEnvelope) };
-        let [Value::Text(kind), Value::Bytes(body)] = parts.as_slice() else {
-            return Err(EvidenceError::NotAnEnvelope);
-        };
-        let fields = Fields(match read_cbor(body) {
-            Some(Value::Map(map)) => map,
-            _ => return Err(EvidenceError::NotAnEnvelope),
-        });
-        match kind.as_str() {
+        Self::from_record(&cbor::read(bytes).ok_or(EvidenceError::NotAnEnvelope)?)
+    }
+
+    fn from_record(record: &Value) -> Result<Self, EvidenceError> {
+        let (kind, body) = statements::parts(record)?;
+        let fields = Fields::inside(body)?;
+        match kind {
             TPM_MEDIA_TYPE => Ok(Self::Tpm(TpmEvidence {
                 ek_certificate: fields.bytes(1, "EK certificate")?,
                 ek_chain: fields.list(2, "EK chain")?,
@@ -230,140 +291,18 @@ impl Evidence {
                 signature: fields.bytes(8, "signature")?,
                 applet_version: fields.bytes(9, "applet version")?,
             })),
+            PKCS11_MEDIA_TYPE => Ok(Self::Pkcs11(Pkcs11Evidence {
+                certificate: fields.bytes(1, "certificate")?,
+                chain: fields.list(2, "chain")?,
+                signature: fields.bytes(3, "signature")?,
+            })),
             other => Err(EvidenceError::UnknownKind { found: other.chars().take(80).collect() }),
         }
     }
 
-    /// SHA-256 of the envelope: what a certificate and the journal name instead of the evidence itself.
+    /// SHA-256 of the record. A certificate and the journal name the one of the whole envelope instead.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
         sha256(&self.to_cbor())
-    }
-}
-
-struct Fields(Vec<(Value, Value)>);
-
-impl Fields {
-    fn value(&self, key: u8) -> Option<&Value> {
-        self.0.iter().find(|(k, _)| *k == Value::from(key)).map(|(_, v)| v)
-    }
-
-    fn bytes(&self, key: u8, name: &'static str) -> Result<Vec<u8>, EvidenceError> {
-        match self.value(key) {
-            Some(Value::Bytes(bytes)) => Ok(bytes.clone()),
-            _ => Err(EvidenceError::Field { key, name, expected: "a byte string" }),
-        }
-    }
-
-    fn list(&self, key: u8, name: &'static str) -> Result<Vec<Vec<u8>>, EvidenceError> {
-        let wrong = EvidenceError::Field { key, name, expected: "an array of byte strings" };
-        let Some(Value::Array(items)) = self.value(key) else { return Err(wrong) };
-        items
-            .iter()
-            .map(|item| match item {
-                Value::Bytes(bytes) => Ok(bytes.clone()),
-                _ => Err(wrong.clone()),
-            })
-            .collect()
-    }
-}
-
-fn write_cbor(value: &Value) -> Vec<u8> {
-    let mut out = Vec::new();
-    // Writing a `Value` without floats or tags into memory has no way to fail.
-    let _infallible = ciborium::into_writer(value, &mut out);
-    out
-}
-
-/// Reads exactly one CBOR item; trailing bytes are refused, nesting is limited.
-fn read_cbor(bytes: &[u8]) -> Option<Value> {
-    let mut rest = bytes;
-    let value = ciborium::de::from_reader_with_recursion_limit(&mut rest, 8).ok()?;
-    rest.is_empty().then_some(value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn bytes() -> impl Strategy<Value = Vec<u8>> {
-        proptest::collection::vec(any::<u8>(), 0..40)
-    }
-
-    fn tpm() -> impl Strategy<Value = Evidence> {
-        let parts =
-            (bytes(), proptest::collection::vec(bytes(), 0..3), bytes(), bytes(), bytes(), bytes(), bytes());
-        parts.prop_map(
-            |(ek_certificate, ek_chain, ek_public, ak_public, key_public, certify_info, signature)| {
-                Evidence::Tpm(TpmEvidence {
-                    ek_certificate,
-                    ek_chain,
-                    ek_public,
-                    ak_public,
-                    key_public,
-                    certify_info,
-                    signature,
-                })
-            },
-        )
-    }
-
-    fn element() -> impl Strategy<Value = Evidence> {
-        (bytes(), proptest::collection::vec(bytes(), 0..3), bytes(), bytes(), bytes()).prop_map(
-            |(chip_certificate, chip_chain, data, attributes, signature)| {
-                Evidence::Element(ElementEvidence {
-                    chip_certificate,
-                    chip_chain,
-                    data,
-                    attributes,
-                    timestamp: vec![1; 12],
-                    freshness: vec![2; 16],
-                    chip_id: vec![3; 18],
-                    signature,
-                    applet_version: vec![4; 7],
-                })
-            },
-        )
-    }
-
-    proptest! {
-        #[test]
-        fn round_trip(evidence in prop_oneof![tpm(), element()]) {
-            prop_assert_eq!(Evidence::from_cbor(&evidence.to_cbor()).unwrap(), evidence);
-        }
-
-        #[test]
-        fn every_truncation_is_refused(evidence in tpm()) {
-            let whole = evidence.to_cbor();
-            for end in 0..whole.len() {
-                prop_assert!(Evidence::from_cbor(&whole[..end]).is_err());
-            }
-        }
-
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Evidence::from_cbor(&bytes);
-        }
-    }
-
-    #[test]
-    fn says_what_is_missing() {
-        let envelope = write_cbor(&Value::Array(vec![
-            Value::Text(TPM_MEDIA_TYPE.into()),
-            Value::Bytes(write_cbor(&Value::Map(vec![(Value::from(1), Value::Bytes(vec![]))]))),
-        ]));
-        let wrong = Evidence::from_cbor(&envelope).unwrap_err();
-        assert_eq!(
-            wrong.to_string(),
-            "field 2 (EK chain) of the evidence is missing or not an array of byte strings"
-        );
-    }
-
-    #[test]
-    fn freshness_is_the_nonce_where_it_fits() {
-        assert_eq!(Nonce::new(&[7; 16]).unwrap().freshness16(), [7; 16]);
-        assert_eq!(Nonce::new(&[7; 32]).unwrap().freshness16(), sha256(&[7; 32])[..16]);
-        assert_eq!(Nonce::new(&[7; 7]), Err(NonceError { found: 7 }));
     }
 }

@@ -4,19 +4,31 @@
 
 use std::hint::black_box;
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use aws_lc_rs::digest::{Digest, SHA256};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use criterion::{Criterion, criterion_group};
 use touchmark_element::{Element, tcp};
 use touchmark_identity::apdu::se05x::{AID, Instruction};
-use touchmark_identity::apdu::{Command, Response, StatusWord};
+use touchmark_identity::apdu::{Command as Apdu, Response, StatusWord};
 use touchmark_identity::ids::KeyName;
 use touchmark_identity::timestamp::Timestamp;
 use touchmark_keystore::KeyStore;
-use touchmark_keystore::element::ElementStore;
+use touchmark_keystore::element::{ChannelKeys, ElementStore, TcpTransport};
 use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
+use touchmark_keystore::tpm::TpmStore;
+use touchmark_keystore::uri::{Secret, StoreUri};
+use touchmark_testkit::element::ChannelKeyFile;
+use touchmark_testkit::softhsm::Token;
+use touchmark_testkit::swtpm::{EkKind, Swtpm};
+
+/// The address of a token for a process that has its configuration.
+const TOKEN: &str = "TOUCHMARK_BENCH_TOKEN";
 
 fn now() -> Timestamp {
     Timestamp::from_micros(1_795_132_800_000_000)
@@ -40,16 +52,44 @@ fn sign(criterion: &mut Criterion) {
         move || tcp::serve(&listener, element, &stop)
     });
     let over_tcp = ElementStore::tcp(&address).expect("an element that serves");
+    let file = ChannelKeyFile::right();
+    let keys = || ChannelKeys::read(&file.path(), 0x0B).expect("keys");
+    let mut secured = Element::create(&folder.path().join("secured"), now()).expect("an element");
+    let secured = ElementStore::secured(Box::new(move |apdu: &[u8]| secured.transmit(apdu)), keys());
+    let secured_tcp = ElementStore::secured(Box::new(TcpTransport::new(&address)), keys());
+
+    // The same by what others made, where it is installed.
+    let swtpm = Swtpm::start(EkKind::P384);
+    let tpm = swtpm
+        .as_ref()
+        .map(|swtpm| -> Box<dyn KeyStore> { Box::new(TpmStore::open(&swtpm.address).expect("a TPM")) });
+    let token = std::env::var(TOKEN).ok().map(|uri| {
+        let uri: StoreUri = uri.parse().expect("an address");
+        uri.open(Secret::None).expect("a token")
+    });
+    let others = tpm.map(|store| ("swtpm", store)).into_iter().chain(token.map(|store| ("SoftHSM2", store)));
 
     let mut group = criterion.benchmark_group("signature");
     group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    let stores: [(&str, Box<dyn KeyStore>); 3] = [
+    group.bench_function("aws-lc-rs alone, digest given", |bencher| {
+        let random = SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).expect("a key");
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref()).expect("a key");
+        let digest = Digest::import_less_safe(&[7; 32], &SHA256).expect("a digest");
+        bencher.iter(|| pair.sign_digest(black_box(&digest)).expect("a signature"));
+    });
+    let stores: [(&str, Box<dyn KeyStore>); 5] = [
         ("key file", Box::new(software)),
         ("virtual element in process", Box::new(in_process)),
         ("virtual element over TCP", Box::new(over_tcp)),
+        ("virtual element in process, inside SCP03", Box::new(secured.expect("a channel"))),
+        ("virtual element over TCP, inside SCP03", Box::new(secured_tcp.expect("a channel"))),
     ];
-    for (name, mut store) in stores {
-        store.generate(&key).expect("a new key");
+    for (name, mut store) in stores.into_iter().chain(others) {
+        if store.public_key(&key).is_err() {
+            store.generate(&key).expect("a new key");
+        }
         group.bench_function(name, |bencher| {
             bencher.iter(|| store.sign_digest(&key, black_box(&[7; 32])).expect("a signature"));
         });
@@ -62,7 +102,7 @@ fn sign(criterion: &mut Criterion) {
 fn exchange(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut element = Element::create(folder.path(), now()).expect("an element");
-    let select = Command { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: AID.to_vec(), le: Some(256) };
+    let select = Apdu { cla: 0, ins: 0xA4, p1: 4, p2: 0, data: AID.to_vec(), le: Some(256) };
     element.transmit(&select.encode().expect("a short command"));
 
     let mut group = criterion.benchmark_group("element");
@@ -79,4 +119,18 @@ fn exchange(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, sign, exchange);
-criterion_main!(benches);
+
+fn main() {
+    // SoftHSM2 looks for its configuration in the environment of the process.
+    if std::env::var_os(TOKEN).is_none()
+        && let Some(token) = Token::create("bench")
+    {
+        let mut again = Command::new(std::env::current_exe().expect("this program"));
+        again.args(std::env::args_os().skip(1)).env("SOFTHSM2_CONF", token.configuration());
+        again.env(TOKEN, token.uri(&token.pin_file()));
+        assert!(again.status().expect("a child process").success(), "the benchmark failed");
+        return;
+    }
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+}

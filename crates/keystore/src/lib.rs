@@ -6,8 +6,8 @@
 //! says of itself ([`KeyStore::info`]) is a claim; only the Verifier turns evidence into proof.
 //!
 //! Back ends: [`software`] (a key file), [`tpm`] (TPM 2.0 over TCP or a character device, without a C library),
-//! [`element`] (a secure element with SE05x-compatible commands), [`pkcs11`] (any PKCS#11 module, for the
-//! authority's keys). [`uri`] opens one of them by its address. Every back end passes the suite in
+//! [`element`] (a secure element with SE05x-compatible commands), [`pkcs11`] (any PKCS#11 module: HSMs, and chips by
+//! their makers' modules). [`uri`] opens one of them by its address. Every back end passes the suite in
 //! `conformance`, which the feature of that name offers to back ends elsewhere.
 //!
 //! Deliberately absent: exporting a private key, and any default that answers "not supported".

@@ -1,8 +1,13 @@
 //! Any PKCS#11 token (OASIS PKCS #11 v2.40 and later), by its module: the authority's keys in an HSM.
 //!
 //! A key is a pair of token objects with the key's name as `CKA_LABEL`; the private half is made with
-//! `CKA_SENSITIVE` true and `CKA_EXTRACTABLE` false. Tokens offer no counters, floors or evidence that all of them
-//! share, so this back end has none.
+//! `CKA_SENSITIVE` true and `CKA_EXTRACTABLE` false. Tokens offer no counters or floors that all of them share, so this back
+//! end has none. Evidence it has where the token keeps a certificate of its own for the key. [`Profiled`] tells what a token can do.
+
+mod attest;
+mod probe;
+
+pub use probe::{Profiled, Scp03Derivation, TokenMechanism, TokenProfile};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +18,7 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
+use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use der::asn1::{OctetString, UintRef};
 use der::{Decode, Encode, Sequence};
@@ -31,8 +37,12 @@ static MODULES: LazyLock<Mutex<BTreeMap<PathBuf, Pkcs11>>> = LazyLock::new(|| Mu
 
 /// A token behind a PKCS#11 module.
 pub struct Pkcs11Store {
+    context: Pkcs11,
+    slot: Slot,
     session: Session,
     token: String,
+    /// The one key pair that is meant, by its `CKA_ID`.
+    id: Option<Vec<u8>>,
     vendor: String,
     model: String,
     firmware: String,
@@ -73,8 +83,11 @@ impl Pkcs11Store {
                 Err(error) => return Err(refused("C_Login")(error)),
             }
             return Ok(Self {
+                context,
+                slot,
                 session,
                 token: token.to_owned(),
+                id: None,
                 vendor: info.manufacturer_id().to_owned(),
                 model: info.model().to_owned(),
                 firmware: info.firmware_version().to_string(),
@@ -83,12 +96,22 @@ impl Pkcs11Store {
         Err(StoreError::NotFound { what: "token", name: token.to_owned() })
     }
 
+    /// The same token with one key pair in it, the one with this `CKA_ID`; the names of keys no longer count.
+    #[must_use]
+    pub fn with_id(mut self, id: &[u8]) -> Self {
+        self.id = Some(id.to_vec());
+        self
+    }
+
     fn find(&self, key: &KeyName, class: ObjectClass) -> Result<ObjectHandle, StoreError> {
         let template = [
             Attribute::Class(class),
             Attribute::KeyType(KeyType::EC),
             Attribute::Token(true),
-            Attribute::Label(key.as_str().as_bytes().to_vec()),
+            match &self.id {
+                Some(id) => Attribute::Id(id.clone()),
+                None => Attribute::Label(key.as_str().as_bytes().to_vec()),
+            },
         ];
         let found = self.session.find_objects(&template).map_err(refused("C_FindObjects"))?;
         match found.as_slice() {
@@ -152,12 +175,13 @@ fn refused(command: &'static str) -> impl Fn(Error) -> StoreError {
 
 impl KeyStore for Pkcs11Store {
     fn info(&mut self) -> Result<StoreInfo, StoreError> {
+        let attests = !self.attestation_certificates()?.is_empty();
         Ok(StoreInfo {
             storage: Storage::SecureElement,
             vendor: self.vendor.clone(),
             model: self.model.clone(),
             firmware: self.firmware.clone(),
-            capabilities: vec![],
+            capabilities: if attests { vec!["attest"] } else { vec![] },
         })
     }
 
@@ -166,14 +190,14 @@ impl KeyStore for Pkcs11Store {
             return Err(StoreError::Exists { what: "key", name: key.to_string() });
         }
         let label = key.as_str().as_bytes().to_vec();
-        let public = [
+        let mut public = vec![
             Attribute::Token(true),
             Attribute::Private(false),
             Attribute::Verify(true),
             Attribute::EcParams(P256_PARAMS.to_vec()),
             Attribute::Label(label.clone()),
         ];
-        let private = [
+        let mut private = vec![
             Attribute::Token(true),
             Attribute::Private(true),
             Attribute::Sensitive(true),
@@ -181,6 +205,10 @@ impl KeyStore for Pkcs11Store {
             Attribute::Sign(true),
             Attribute::Label(label),
         ];
+        if let Some(id) = &self.id {
+            public.push(Attribute::Id(id.clone()));
+            private.push(Attribute::Id(id.clone()));
+        }
         let (public, _) = self
             .session
             .generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)
@@ -218,7 +246,7 @@ impl KeyStore for Pkcs11Store {
     }
 
     fn attest(&mut self) -> Option<&mut dyn Attest> {
-        None
+        Some(self)
     }
 
     fn activate_credential(&mut self) -> Option<&mut dyn ActivateCredential> {
@@ -235,6 +263,10 @@ impl KeyStore for Pkcs11Store {
 
     fn objects(&mut self) -> Option<&mut dyn Objects> {
         None
+    }
+
+    fn profiled(&mut self) -> Option<&mut dyn Profiled> {
+        Some(self)
     }
 }
 

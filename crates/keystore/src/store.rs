@@ -6,6 +6,7 @@ use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::PublicKey;
 use zeroize::Zeroizing;
 
+use crate::pkcs11::Profiled;
 use crate::tpm::Measured;
 
 /// What a store says of itself. A claim for people and logs, never proof: the Verifier appraises evidence instead.
@@ -265,6 +266,11 @@ pub trait KeyStore: Send {
     fn measured(&mut self) -> Option<&mut dyn Measured> {
         None
     }
+
+    /// What the token behind a PKCS#11 module can do, mechanism by mechanism.
+    fn profiled(&mut self) -> Option<&mut dyn Profiled> {
+        None
+    }
 }
 
 /// Evidence with the key it speaks of.
@@ -281,7 +287,8 @@ pub trait Attest {
     /// Asks the part to state where the key lives, bound to a nonce of the Verifier's.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is no such key.
+    /// [`StoreError::NotFound`] when there is no such key, [`StoreError::NoCapability`] when the part can vouch for keys and
+    /// not for this one.
     fn attest(&mut self, key: &KeyName, nonce: &Nonce) -> Result<Attested, StoreError>;
 }
 

@@ -46,6 +46,9 @@ pub enum StoreUri {
         token: String,
         /// `pin-source`: a file that holds the PIN.
         pin_source: Option<PathBuf>,
+        /// `id`: the one key pair that is meant, by its `CKA_ID`, whatever name is asked for. For tokens whose keys have fixed
+        /// labels, or other labels for both halves.
+        id: Option<Vec<u8>>,
     },
 }
 
@@ -66,7 +69,7 @@ impl ElementLink {
         match text.split_once(':') {
             Some(("tcp", address)) if address.contains(':') => Ok(Self::Tcp(address.to_owned())),
             Some(("pcsc", reader)) if !reader.is_empty() => {
-                percent_decode(reader).map(Self::Pcsc).ok_or("the reader's name is not percent-encoded text")
+                percent_decoded(reader).map(Self::Pcsc).ok_or("the reader's name is not percent-encoded text")
             }
             Some(("i2c", device)) if device.starts_with('/') => Ok(Self::I2c(device.into())),
             _ => Err(
@@ -122,7 +125,7 @@ impl ChannelUri {
             let name = pair.split_once('=').map_or(pair, |(name, _)| name);
             let known = match pair.split_once('=') {
                 Some(("scp03", path)) if !path.is_empty() && file.is_none() => {
-                    file = percent_decode(path).map(PathBuf::from);
+                    file = percent_decoded(path).map(PathBuf::from);
                     file.is_some()
                 }
                 Some(("kvn", digits))
@@ -202,11 +205,16 @@ impl FromStr for StoreUri {
 /// RFC 7512 §2.3: path attributes separated by `;`, query attributes after `?` separated by `&`.
 fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (mut token, mut module, mut pin_source) = (None, None, None);
+    let (mut token, mut module, mut pin_source, mut id) = (None, None, None, None);
     for pair in path.split(';').chain(query.split('&')).filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is not name=value"))?;
-        let value = percent_decode(value)
-            .ok_or_else(|| format!("the value of {} is not percent-encoded text", printable(name, 64)))?;
+        let wrong = || format!("the value of {} is not percent-encoded text", printable(name, 64));
+        let bytes = percent_decode(value).ok_or_else(wrong)?;
+        if name == "id" {
+            id = Some(bytes);
+            continue;
+        }
+        let value = String::from_utf8(bytes).map_err(|_| wrong())?;
         match name {
             "token" => token = Some(value),
             "module-path" => module = Some(PathBuf::from(value)),
@@ -224,8 +232,7 @@ fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
             | "slot-manufacturer"
             | "library-manufacturer"
             | "library-description"
-            | "library-version"
-            | "id" => {}
+            | "library-version" => {}
             // RFC 7512 §2.3: an unknown path attribute must not be ignored, for it was meant to narrow the choice.
             _ => return Err(format!("{} is not an attribute of RFC 7512", printable(name, 64))),
         }
@@ -234,10 +241,16 @@ fn parse_pkcs11(rest: &str) -> Result<StoreUri, String> {
         module: module.ok_or("module-path is missing")?,
         token: token.ok_or("token is missing")?,
         pin_source,
+        id,
     })
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+/// What percent-encoded text stands for; `None` when that is no text.
+fn percent_decoded(text: &str) -> Option<String> {
+    String::from_utf8(percent_decode(text)?).ok()
+}
+
+fn percent_decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -250,7 +263,7 @@ fn percent_decode(text: &str) -> Option<String> {
             bytes.push(byte);
         }
     }
-    String::from_utf8(bytes).ok()
+    Some(bytes)
 }
 
 impl fmt::Display for StoreUri {
@@ -263,8 +276,13 @@ impl fmt::Display for StoreUri {
             Self::Tpm { address } => write!(f, "tpm:{address}"),
             Self::Element { link, scp03: None } => write!(f, "element:{link}"),
             Self::Element { link, scp03: Some(keys) } => write!(f, "element:{link}{keys}"),
-            Self::Pkcs11 { module, token, .. } => {
-                write!(f, "pkcs11:token={token}?module-path={}", module.display())
+            Self::Pkcs11 { module, token, id, .. } => {
+                write!(f, "pkcs11:token={token}")?;
+                if let Some(id) = id {
+                    f.write_str(";id=")?;
+                    id.iter().try_for_each(|byte| write!(f, "%{byte:02X}"))?;
+                }
+                write!(f, "?module-path={}", module.display())
             }
         }
     }
@@ -295,7 +313,7 @@ impl StoreUri {
                 let keys = ChannelKeys::read(&keys.file, keys.version)?;
                 Ok(Box::new(ElementStore::secured(link.transport(), keys)?))
             }
-            Self::Pkcs11 { module, token, pin_source } => {
+            Self::Pkcs11 { module, token, pin_source, id } => {
                 let pin = match (secret, pin_source) {
                     (Secret::Bytes(pin), _) => pin,
                     (Secret::None, Some(source)) => read_secret_file(source)?,
@@ -303,7 +321,11 @@ impl StoreUri {
                 };
                 let wrong = || StoreError::WrongSecret { store: format!("token {token}") };
                 let pin = Zeroizing::new(std::str::from_utf8(&pin).map_err(|_| wrong())?.to_owned());
-                Ok(Box::new(Pkcs11Store::open(module, token, &pin)?))
+                let store = Pkcs11Store::open(module, token, &pin)?;
+                Ok(Box::new(match id {
+                    Some(id) => store.with_id(id),
+                    None => store,
+                }))
             }
         }
     }
@@ -336,9 +358,13 @@ mod tests {
             StoreUri::Pkcs11 {
                 module: "/usr/lib/softhsm/libsofthsm2.so".into(),
                 token: "My CA".into(),
-                pin_source: Some("/etc/pin".into())
+                pin_source: Some("/etc/pin".into()),
+                id: None,
             }
         );
+        let by_id = "pkcs11:token=x;id=%01%F1?module-path=/m".parse::<StoreUri>().unwrap();
+        assert!(matches!(&by_id, StoreUri::Pkcs11 { id: Some(id), .. } if *id == [1, 0xf1]), "{by_id:?}");
+        assert_eq!(by_id.to_string(), "pkcs11:token=x;id=%01%F1?module-path=/m");
         for text in [
             "software:/tmp/k",
             "software:flash.img#id.toml",

@@ -147,7 +147,7 @@ fn a_card_without_power_has_it_again_after_a_reconnection() {
     let context = library.establish().unwrap();
     let (handle, _) = library.connect(context, READER, Share::Shared, T1).unwrap();
     library.transmit(handle, &select()).unwrap();
-    touchmark_element::Fault::PowerCutBeforeCommit.arm(dir.path()).unwrap();
+    touchmark_element::Fault::POWER_CUT_BEFORE_COMMIT.arm(dir.path()).unwrap();
     let write = [0x80, 0x01, 0x08, 0x00, 10, 0x41, 4, 0x50, 0, 0, 0, 0x42, 2, 0, 4];
     assert_eq!(library.transmit(handle, &write), Err(Code::NOT_TRANSACTED));
     assert_eq!(library.transmit(handle, &select()), Err(Code::UNPOWERED_CARD));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use touchmark_element::{ATR, Element};
-use touchmark_testkit::pcsc::{LibraryFolder, compile};
+use touchmark_testkit::pcsc::{LibraryFolder, compile, opensc_module};
 use touchmark_testkit::peer;
 use touchmark_testkit::process::{Finished, run};
 
@@ -53,6 +53,15 @@ fn opensc_sees_the_reader_the_card_and_its_answers() {
     let answers = opensc(&folder, dir.path(), &["-c", "default", "-s", select, "-s", "8004002000"]);
     let answers = answers.must_end_with(0).text();
     assert_eq!(answers.matches("Received (SW1=0x90, SW2=0x00)").count(), 2, "{answers}");
+}
+
+#[test]
+fn pkcs11_tool_lists_the_reader_with_a_card_that_is_no_token() {
+    let Some(module) = opensc_module() else { return };
+    let (folder, dir) = (LibraryFolder::of(&library()), element());
+    let mut tool = command(Path::new("pkcs11-tool"), &folder, dir.path());
+    let slots = run(tool.arg("--module").arg(module).arg("-L"), &[]).must_end_with(0).text();
+    assert!(slots.contains("Touchmark TEST element") && slots.contains("token not recognized"), "{slots}");
 }
 
 #[test]

@@ -116,6 +116,22 @@ pub struct Attestation {
     /// Accepts evidence of virtual elements, whose TEST root's private key is public. Anybody can forge such evidence:
     /// for trials alone. Default false.
     pub dangerously_accept_test_endorsers: bool,
+    /// The lowest firmware of some parts. A part below it counts as a claim. Default: none.
+    pub minimum: Vec<PartMinimum>,
+    /// Whether parts that no `[[attestation.minimum]]` names count as claims too. Default false.
+    pub listed_parts_only: bool,
+}
+
+/// An `[[attestation.minimum]]` table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartMinimum {
+    /// The maker, as records write it.
+    pub vendor: String,
+    /// The model. Default: all of the maker's.
+    pub model: Option<String>,
+    /// The lowest firmware, such as `3.1.1`.
+    pub firmware: String,
 }
 
 /// The `[response]` table.

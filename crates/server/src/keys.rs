@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use touchmark_attest::{Endorsers, Policy};
+use touchmark_attest::{Endorsers, PartFloor, Policy, Requirements};
 use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::uri::{Secret, StoreUri, read_secret_file};
 use touchmark_keystore::{KeyStore, durable};
 use zeroize::Zeroizing;
 
-use crate::config::{Attestation, Keys};
+use crate::config::{Attestation, Keys, PartMinimum};
 use crate::error::ServerError;
 
 /// How the authority's keys are kept, for people.
@@ -100,7 +100,20 @@ pub fn verifier_policy(attestation: &Attestation, test_root_pem: &str) -> Result
     let endorsers = Endorsers::from_pem(files)
         .and_then(|e| e.with_test_element_root(test_root_pem))
         .map_err(|e| unusable(e.to_string()))?;
-    Ok(Policy { endorsers, dangerously_accept_test_endorsers: attestation.dangerously_accept_test_endorsers })
+    let floor = |minimum: &PartMinimum| PartFloor {
+        vendor: minimum.vendor.clone(),
+        model: minimum.model.clone(),
+        firmware: minimum.firmware.clone(),
+    };
+    Ok(Policy {
+        endorsers,
+        dangerously_accept_test_endorsers: attestation.dangerously_accept_test_endorsers,
+        requirements: Requirements {
+            floors: attestation.minimum.iter().map(floor).collect(),
+            listed_parts_only: attestation.listed_parts_only,
+            boot: None,
+        },
+    })
 }
 
 /// Names and texts of the `*.pem` files in a directory, by name.

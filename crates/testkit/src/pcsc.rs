@@ -13,6 +13,14 @@ use crate::process::run;
 /// Where distributions put pcsc-lite's header.
 const HEADER_FOLDERS: [&str; 2] = ["/usr/include/PCSC", "/usr/local/include/PCSC"];
 
+/// Where distributions put OpenSC's PKCS#11 module.
+const OPENSC_MODULES: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so",
+    "/usr/lib/aarch64-linux-gnu/opensc-pkcs11.so",
+    "/usr/lib64/opensc-pkcs11.so",
+    "/usr/lib/opensc-pkcs11.so",
+];
+
 /// A folder in which a shared library has the name that programs look for, `libpcsclite.so.1`.
 #[derive(Debug)]
 pub struct LibraryFolder(TempDir);
@@ -66,6 +74,22 @@ pub fn compile(source: &Path, folder: &LibraryFolder) -> Option<PathBuf> {
     command.arg(source).arg(folder.library()).arg("-o").arg(&program);
     let _compiled = run(&mut command, &[]).must_end_with(0);
     Some(program)
+}
+
+/// OpenSC's PKCS#11 module; `None`, with a line on stderr, where it or `pkcs11-tool` is missing.
+///
+/// # Panics
+/// When something is missing where peers are required.
+#[must_use]
+pub fn opensc_module() -> Option<PathBuf> {
+    if !peer::all_present(&["pkcs11-tool"]) {
+        return None;
+    }
+    let found = OPENSC_MODULES.iter().map(PathBuf::from).find(|module| module.is_file());
+    if found.is_none() {
+        peer::skip("opensc-pkcs11.so not found where distributions put it");
+    }
+    found
 }
 
 /// Where distributions put vpcd, the driver of a virtual reader.

@@ -133,6 +133,16 @@ fn collect(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
 #[track_caller]
 #[must_use]
 pub fn run(command: &mut Command, input: &[u8]) -> Finished {
+    run_within(command, input, PATIENCE)
+}
+
+/// The same with another limit.
+///
+/// # Panics
+/// When it does not start, or does not end within `limit`.
+#[track_caller]
+#[must_use]
+pub fn run_within(command: &mut Command, input: &[u8], limit: Duration) -> Finished {
     let name = described(command);
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
@@ -145,9 +155,9 @@ pub fn run(command: &mut Command, input: &[u8]) -> Finished {
         }
     });
     let mut daemon = Daemon { child, name: name.clone() };
-    let Some(status) = daemon.wait(PATIENCE) else {
+    let Some(status) = daemon.wait(limit) else {
         daemon.kill();
-        panic!("{name} did not end within {} s", PATIENCE.as_secs());
+        panic!("{name} did not end within {} s", limit.as_secs());
     };
     let _fed = feeder.join();
     Finished {

@@ -243,11 +243,23 @@ impl Site {
     #[track_caller]
     #[must_use]
     pub fn element(&self, name: &str) -> (Daemon, String) {
+        let (process, ready) = self.element_with(name, &[]);
+        let address = text(&ready, "tcp");
+        (process, address)
+    }
+
+    /// The same with further arguments; returns it with what it said when it was ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[track_caller]
+    #[must_use]
+    pub fn element_with(&self, name: &str, arguments: &[&str]) -> (Daemon, Value) {
         let _made = self.touchmark(&["element", "new", "--state", name]).must_end_with(0);
         let mut command = self.command();
-        command.args(["element", "run", "--state", name]);
+        command.args(["element", "run", "--state", name]).args(arguments);
         match start_ready(&mut command, &self.path(&format!("{name}.log"))) {
-            Ok((process, ready)) => (process, text(&ready, "tcp")),
+            Ok(started) => started,
             Err(error) => panic!("the element did not start: {error}"),
         }
     }

@@ -2,7 +2,7 @@ use std::sync::Mutex;
 
 use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
-use touchmark_identity::evidence::{ElementEvidence, Evidence};
+use touchmark_identity::evidence::{ElementEvidence, Envelope, Evidence};
 use touchmark_identity::ids::KeyName;
 use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::{
@@ -306,7 +306,9 @@ async fn endorsement_then_activation_then_evidence() {
     assert_eq!(asked[0].1["endorsement"], endorsement);
     assert_eq!(asked[1].1["activated_secret"], "c0c1");
     let evidence = hex::decode(asked[1].1["evidence"].as_str().unwrap()).unwrap();
-    let Evidence::Element(evidence) = Evidence::from_cbor(&evidence).unwrap() else { panic!("another kind") };
+    let envelope = Envelope::from_cbor(&evidence).unwrap();
+    assert_eq!(envelope.nonce, Some(Nonce::new(&[0x5a; 32]).unwrap()));
+    let Evidence::Element(evidence) = envelope.key else { panic!("another kind") };
     assert_eq!(evidence.freshness, Nonce::new(&[0x5a; 32]).unwrap().freshness16());
 }
 

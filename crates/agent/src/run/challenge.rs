@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use touchmark_identity::challenge::signed_bytes;
-use touchmark_identity::evidence::Nonce;
+use touchmark_identity::evidence::{Envelope, Nonce};
 use touchmark_identity::key::sha256;
 use touchmark_keystore::StoreError;
 
@@ -88,7 +88,7 @@ fn prepare(config: &AgentConfig, device: &Device, challenge: &Challenge) -> Resu
                 attested => attested,
             }
         })?;
-        attested.map(|attested| hex::encode(attested.evidence.to_cbor()))
+        attested.map(|attested| hex::encode(Envelope::new(&nonce, attested.evidence).to_cbor()))
     } else {
         None
     };

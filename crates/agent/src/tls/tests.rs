@@ -5,7 +5,16 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use touchmark_element::Element;
 use touchmark_identity::ids::DeviceId;
+use touchmark_keystore::KeyStore;
+use touchmark_keystore::element::ElementStore;
+use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
+use touchmark_keystore::tpm::TpmStore;
+use touchmark_keystore::uri::{Secret, StoreUri};
+use touchmark_testkit::process::run;
+use touchmark_testkit::softhsm::Token;
+use touchmark_testkit::swtpm::{EkKind, Swtpm};
 
 use super::*;
 use crate::clock::SystemClock;
@@ -22,9 +31,13 @@ fn clock() -> Arc<dyn Clock> {
 /// A device with a certificate issued by `issuer`, which trusts `trusted`.
 fn device(issuer: &TestPki, trusted: &TestPki) -> ClientConfig {
     let (store, key) = software(issuer.dir());
-    let request = certification_request(&DeviceId::new("meter-0001").unwrap(), &store, &key).unwrap();
+    device_with(&store, &key, issuer, trusted)
+}
+
+fn device_with(store: &SharedStore, key: &KeyName, issuer: &TestPki, trusted: &TestPki) -> ClientConfig {
+    let request = certification_request(&DeviceId::new("meter-0001").unwrap(), store, key).unwrap();
     let pem = issuer.issue(&request) + &issuer.root_pem();
-    let identity = DeviceIdentity::new(pem.as_bytes(), "test", &store, &key).unwrap();
+    let identity = DeviceIdentity::new(pem.as_bytes(), "test", store, key).unwrap();
     assert_eq!(identity.0.cert.len(), 1, "the root is not presented");
     assert_eq!(identity.0.keys_match(), Ok(()));
     mutual(trust_anchors(&trusted.path("root.pem")).unwrap(), identity, &clock()).unwrap()
@@ -160,4 +173,75 @@ fn damaged_chains_are_refused() {
     for end in 0..body {
         assert!(Chain::read(&root.as_bytes()[..end], "test").is_err(), "{end}");
     }
+}
+
+/// The handshake of TLS 1.3 with the key in this store, against rustls and against OpenSSL; then with the key of another name,
+/// for which the certificate is not.
+fn authenticates_with(mut store: Box<dyn KeyStore>) {
+    let pki = TestPki::new();
+    let (key, other) = (KeyName::new("identity").unwrap(), KeyName::new("other").unwrap());
+    store.generate(&key).unwrap();
+    store.generate(&other).unwrap();
+    let store = SharedStore::new(store);
+    let config = device_with(&store, &key, &pki, &pki);
+    assert_eq!(talk(config.clone(), rustls_server(&pki, &rustls::version::TLS13)).unwrap(), "touchmark 1\n");
+    let (_server, address) = openssl_server(&pki, "-tls1_3");
+    assert_eq!(talk(config.clone(), address).unwrap(), "kramhcuot\n");
+
+    // The certificate with a signature by another key of the same store.
+    let certified = certification_request(&DeviceId::new("meter-0001").unwrap(), &store, &key).unwrap();
+    let pem = pki.issue(&certified);
+    let chain = Chain::read(pem.as_bytes(), "test").unwrap().to_present();
+    let spki = store.with("tell the public key", |store| store.public_key(&key)).unwrap().spki_der();
+    let wrong = DeviceKey { store: store.clone(), key: other, spki };
+    let identity = DeviceIdentity(Arc::new(CertifiedKey::new(chain, Arc::new(wrong))));
+    let lie = mutual(trust_anchors(&pki.path("root.pem")).unwrap(), identity, &clock()).unwrap();
+    let refused = talk(lie, rustls_server(&pki, &rustls::version::TLS13));
+    assert!(!matches!(&refused, Ok(line) if line.starts_with("touchmark")), "{refused:?}");
+
+    // A key that is gone signs nothing.
+    store.with("delete", |store| store.delete(&key)).unwrap();
+    let refused = talk(config, rustls_server(&pki, &rustls::version::TLS13));
+    assert!(!matches!(&refused, Ok(line) if line.starts_with("touchmark")), "{refused:?}");
+}
+
+#[test]
+fn a_software_store_authenticates_in_tls_1_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let medium = Box::new(FileMedium::hold(&dir.path().join("key.toml")).unwrap());
+    authenticates_with(Box::new(SoftwareStore::open(medium, &Protection::PlainFlash).unwrap()));
+}
+
+#[test]
+fn a_tpm_authenticates_in_tls_1_3() {
+    let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
+    authenticates_with(Box::new(TpmStore::open(&swtpm.address).unwrap()));
+}
+
+#[test]
+fn a_secure_element_authenticates_in_tls_1_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut element = Element::create(dir.path(), SystemClock::start().now()).unwrap();
+    let transport = Box::new(move |apdu: &[u8]| element.transmit(apdu));
+    authenticates_with(Box::new(ElementStore::new(transport).unwrap()));
+}
+
+/// The environment of this variable's process names the token: SoftHSM reads its configuration when its module is loaded.
+const TOKEN: &str = "TOUCHMARK_TEST_TOKEN";
+
+#[test]
+fn a_token_authenticates_in_tls_1_3() {
+    let Some(token) = Token::create("tls") else { return };
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "tls::tests::any_token_authenticates_in_tls_1_3", "--nocapture"]);
+    command.env("SOFTHSM2_CONF", token.configuration()).env(TOKEN, token.uri(&token.pin_file()));
+    let finished = run(&mut command, &[]).must_end_with(0);
+    assert!(finished.text().contains("1 passed"), "{}", finished.all());
+}
+
+#[test]
+#[ignore = "run with the address of a token"]
+fn any_token_authenticates_in_tls_1_3() {
+    let uri: StoreUri = std::env::var(TOKEN).unwrap().parse().unwrap();
+    authenticates_with(uri.open(Secret::None).unwrap());
 }

@@ -21,13 +21,13 @@ use crate::{EndorserError, Endorsers};
 const EK_LEAF: ChainPurpose = ChainPurpose::TpmEndorsement;
 
 /// A name with its key.
-struct Party {
+pub(crate) struct Party {
     name: Name,
-    key: EcdsaKeyPair,
+    pub(crate) key: EcdsaKeyPair,
 }
 
 impl Party {
-    fn new(common_name: &str) -> Self {
+    pub(crate) fn new(common_name: &str) -> Self {
         let name = Name::from_str(&format!("CN={common_name}")).unwrap();
         Self { name, key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap() }
     }
@@ -38,7 +38,7 @@ impl Party {
     }
 }
 
-fn extension<T: Encode>(extn_id: ObjectIdentifier, critical: bool, value: &T) -> Extension {
+pub(crate) fn extension<T: Encode>(extn_id: ObjectIdentifier, critical: bool, value: &T) -> Extension {
     Extension { extn_id, critical, extn_value: OctetString::new(value.to_der().unwrap()).unwrap() }
 }
 
@@ -46,11 +46,11 @@ fn ca(path_len_constraint: Option<u8>) -> Extension {
     extension(BASIC_CONSTRAINTS, true, &BasicConstraints { ca: true, path_len_constraint })
 }
 
-fn usage(usages: impl Into<FlagSet<KeyUsages>>) -> Extension {
+pub(crate) fn usage(usages: impl Into<FlagSet<KeyUsages>>) -> Extension {
     extension(KEY_USAGE, true, &KeyUsage(usages.into()))
 }
 
-fn ca_extensions() -> Vec<Extension> {
+pub(crate) fn ca_extensions() -> Vec<Extension> {
     vec![ca(None), usage(KeyUsages::KeyCertSign)]
 }
 
@@ -69,12 +69,12 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     at("2026-06-01T00:00:00Z")
 }
 
 /// A certificate from 2020 to 2040.
-fn issue(subject: &Party, issuer: &Party, extensions: Vec<Extension>) -> Vec<u8> {
+pub(crate) fn issue(subject: &Party, issuer: &Party, extensions: Vec<Extension>) -> Vec<u8> {
     issue_with(subject, issuer, extensions, |_| {})
 }
 
@@ -107,7 +107,7 @@ fn pem(der: &[u8]) -> String {
     Certificate::from_der(der).unwrap().to_pem(LineEnding::LF).unwrap()
 }
 
-fn pinned(roots: &[&[u8]]) -> Policy {
+pub(crate) fn pinned(roots: &[&[u8]]) -> Policy {
     let files = roots.iter().map(|root| ("root.pem", pem(root)));
     Policy { endorsers: Endorsers::from_pem(files).unwrap(), ..Policy::default() }
 }

@@ -18,10 +18,7 @@ use touchmark_identity::tpm::{
     TpmSignature,
 };
 
-use super::{
-    ActivatedAk, KEY, check_ak, check_key, format_error, name_of, plain_firmware, public_area,
-    verify_statement,
-};
+use super::{ActivatedAk, KEY, check_ak, check_key, format_error, name_of, public_area, verify_statement};
 use crate::Appraised;
 use crate::error::AppraisalError;
 
@@ -101,7 +98,7 @@ fn fresh(
             found: hex::encode(&statement.extra_data),
         });
     }
-    let firmware = plain_firmware(&statement, &ak_area, &ak_name).map(|_| statement.firmware_version);
+    let firmware = statement.plain_firmware(&ak_area);
     Ok((statement, firmware))
 }
 
@@ -125,6 +122,25 @@ pub fn appraise_quote(
     ak: &ActivatedAk,
     policy: &BootPolicy,
 ) -> Result<Appraised<Boot>, AppraisalError> {
+    let stated = read_quote(quote, nonce, ak)?;
+    stated.hold_against(policy)?;
+    Ok(Appraised::new(stated.boot))
+}
+
+/// What a quote states, before anybody says how the platform should have started.
+#[derive(Debug)]
+pub(crate) struct StatedBoot {
+    pub(crate) boot: Boot,
+    /// The whole event log: what a policy forbids is forbidden in registers that were not quoted as well.
+    log: Option<EventLog>,
+}
+
+/// The first half of [`appraise_quote`]: all but the policy.
+pub(crate) fn read_quote(
+    quote: &Quote,
+    nonce: &Nonce,
+    ak: &ActivatedAk,
+) -> Result<StatedBoot, AppraisalError> {
     let (statement, firmware) = fresh(&quote.ak_public, &quote.statement, &quote.signature, nonce, ak)?;
     let Attested::Quote { selection, pcr_digest: quoted } = &statement.attested else {
         return Err(other_kind("TPM_ST_ATTEST_QUOTE", &statement));
@@ -158,18 +174,21 @@ pub fn appraise_quote(
     if let Some(log) = &log {
         check_log(log, &quote.pcrs)?;
     }
-    check_policy(policy, quote, log.as_ref(), &statement, firmware)?;
-    Ok(Appraised::new(Boot {
-        registers: quote.pcrs.clone(),
-        events: log.map(|log| quoted_events(log, &quote.pcrs)).unwrap_or_default(),
-        clock: statement.clock,
-        firmware,
-    }))
+    let events = log.as_ref().map(|log| quoted_events(log, &quote.pcrs)).unwrap_or_default();
+    let boot = Boot { registers: quote.pcrs.clone(), events, clock: statement.clock, firmware };
+    Ok(StatedBoot { boot, log })
 }
 
-fn quoted_events(log: EventLog, values: &[PcrValue]) -> Vec<Event> {
+impl StatedBoot {
+    /// The second half.
+    pub(crate) fn hold_against(&self, policy: &BootPolicy) -> Result<(), AppraisalError> {
+        check_policy(policy, &self.boot, self.log.as_ref())
+    }
+}
+
+fn quoted_events(log: &EventLog, values: &[PcrValue]) -> Vec<Event> {
     let quoted = |event: &Event| values.iter().any(|value| u32::from(value.pcr) == event.pcr);
-    log.events.into_iter().filter(|event| event.is_measured() && quoted(event)).collect()
+    log.events.iter().filter(|event| event.is_measured() && quoted(event)).cloned().collect()
 }
 
 fn shown(places: &[(PcrBank, u8)]) -> String {
@@ -200,19 +219,13 @@ fn check_log(log: &EventLog, values: &[PcrValue]) -> Result<(), AppraisalError> 
     Ok(())
 }
 
-fn check_policy(
-    policy: &BootPolicy,
-    quote: &Quote,
-    log: Option<&EventLog>,
-    statement: &Attest,
-    firmware: Option<u64>,
-) -> Result<(), AppraisalError> {
+fn check_policy(policy: &BootPolicy, boot: &Boot, log: Option<&EventLog>) -> Result<(), AppraisalError> {
     if policy.registers.is_empty() {
         return Err(AppraisalError::NotMeasured { what: "any register in the policy".to_owned() });
     }
     for ((bank, pcr), allowed) in &policy.registers {
         let register = format!("{bank}:{pcr}");
-        let found = quote.pcrs.iter().find(|value| value.bank == *bank && value.pcr == *pcr);
+        let found = boot.registers.iter().find(|value| value.bank == *bank && value.pcr == *pcr);
         let Some(found) = found else {
             return Err(AppraisalError::NotMeasured { what: format!("register {register}") });
         };
@@ -245,16 +258,16 @@ fn check_policy(
         }
     }
     if let Some(minimum) = policy.minimum_firmware
-        && firmware.is_none_or(|firmware| firmware < minimum)
+        && boot.firmware.is_none_or(|firmware| firmware < minimum)
     {
         return Err(wrong(
             "the TPM's firmware version",
             format!("{} or later, stated plainly", version(minimum)),
-            firmware.map_or_else(|| "obscured".to_owned(), version),
+            boot.firmware.map_or_else(|| "obscured".to_owned(), version),
         ));
     }
     match &policy.last_clock {
-        Some(last) => check_clock(last, &statement.clock),
+        Some(last) => check_clock(last, &boot.clock),
         None => Ok(()),
     }
 }

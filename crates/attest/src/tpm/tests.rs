@@ -4,28 +4,28 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use proptest::prelude::*;
 use touchmark_identity::assurance::{Basis, Grade, Provenance, Storage};
-use touchmark_identity::tpm::{ClockInfo, PcrSelection, Scheme};
+use touchmark_identity::tpm::{ClockInfo, Handle, PcrSelection, Scheme};
 
 use super::*;
 
-struct Fixture {
-    ak: EcdsaKeyPair,
-    evidence: TpmEvidence,
-    nonce: Nonce,
+pub(crate) struct Fixture {
+    pub(crate) ak: EcdsaKeyPair,
+    pub(crate) evidence: TpmEvidence,
+    pub(crate) nonce: Nonce,
 }
 
-fn attributes(of: &[ObjectAttributes]) -> ObjectAttributes {
+pub(crate) fn attributes(of: &[ObjectAttributes]) -> ObjectAttributes {
     of.iter().fold(ObjectAttributes::default(), |all, one| all | *one)
 }
 
-const HERE: [ObjectAttributes; 4] = [
+pub(crate) const HERE: [ObjectAttributes; 4] = [
     ObjectAttributes::FIXED_TPM,
     ObjectAttributes::FIXED_PARENT,
     ObjectAttributes::SENSITIVE_DATA_ORIGIN,
     ObjectAttributes::SIGN,
 ];
 
-fn public(pair: &EcdsaKeyPair, attributes: ObjectAttributes) -> PublicArea {
+pub(crate) fn public(pair: &EcdsaKeyPair, attributes: ObjectAttributes) -> PublicArea {
     let point = pair.public_key().as_ref();
     PublicArea {
         name_alg: AlgorithmId::SHA256,
@@ -42,13 +42,13 @@ fn public(pair: &EcdsaKeyPair, attributes: ObjectAttributes) -> PublicArea {
     }
 }
 
-fn sign(pair: &EcdsaKeyPair, statement: &[u8]) -> Vec<u8> {
+pub(crate) fn sign(pair: &EcdsaKeyPair, statement: &[u8]) -> Vec<u8> {
     let signature = pair.sign(&SystemRandom::new(), statement).unwrap();
     let (r, s) = signature.as_ref().split_at(32);
     TpmSignature::Ecdsa { hash: AlgorithmId::SHA256, r: r.to_vec(), s: s.to_vec() }.to_bytes().unwrap()
 }
 
-fn statement(attested: Attested, extra_data: &[u8]) -> Attest {
+pub(crate) fn statement(attested: Attested, extra_data: &[u8]) -> Attest {
     Attest {
         qualified_signer: Name(vec![0, 11, 1]),
         extra_data: extra_data.to_vec(),
@@ -60,7 +60,7 @@ fn statement(attested: Attested, extra_data: &[u8]) -> Attest {
 
 impl Fixture {
     /// Evidence that is accepted, but for what `change` makes of it before it is signed.
-    fn new(key_attributes: ObjectAttributes, ak_attributes: ObjectAttributes) -> Self {
+    pub(crate) fn new(key_attributes: ObjectAttributes, ak_attributes: ObjectAttributes) -> Self {
         let pair = || EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let (ak, device) = (pair(), pair());
         let nonce = Nonce::new(&[5; 20]).unwrap();
@@ -80,11 +80,11 @@ impl Fixture {
         Self { ak, evidence, nonce }
     }
 
-    fn good() -> Self {
+    pub(crate) fn good() -> Self {
         Self::new(attributes(&HERE), attributes(&HERE) | ObjectAttributes::RESTRICTED)
     }
 
-    fn trusted(&self) -> ActivatedAk {
+    pub(crate) fn trusted(&self) -> ActivatedAk {
         let public = PublicArea::from_bytes(&self.evidence.ak_public).unwrap();
         trust_ak_name(&public.name().unwrap().0)
     }
@@ -246,14 +246,6 @@ fn activation_needs_the_very_secret() {
         assert_eq!(pending.activated(wrong), Err(AppraisalError::NotActivated));
     }
     assert!(!format!("{pending:?}").contains("secret"));
-}
-
-#[test]
-fn vendors_are_written_in_letters_where_they_are_letters() {
-    assert_eq!(vendor_letters("id:49465800".into()), "IFX");
-    assert_eq!(vendor_letters("id:4E544300".into()), "NTC");
-    assert_eq!(vendor_letters("id:00001014".into()), "id:00001014");
-    assert_eq!(vendor_letters("id:zz".into()), "id:zz");
 }
 
 proptest! {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde::Serialize;
-use touchmark_element::{Element, Fault, Served, tcp};
+use touchmark_element::{Effect, Element, Fault, Flaw, Inspection, Served, Trigger, tcp};
 
 use crate::input::{Hex, line_to_fd};
 use crate::output::Printer;
@@ -19,6 +19,15 @@ pub(crate) enum Verb {
     /// Make a new element: a chip id, an attestation key, a certificate under the TEST root.
     New {
         /// The directory that will hold its state.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Make it of a class that has a flaw, to rehearse a recall: `readable-keys`. Version and certificate say so.
+        #[arg(long, value_name = "FLAW")]
+        flaw: Option<Flaw>,
+    },
+    /// Show what an element holds: registry, key versions, objects, armed faults; no keys. It may be running.
+    Inspect {
+        /// The directory that holds its state.
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
     },
@@ -52,23 +61,27 @@ pub(crate) enum Verb {
         #[arg(required = true, value_name = "HEX")]
         apdus: Vec<Hex>,
     },
-    /// Arm a fault, which strikes once at the next write.
+    /// Arm a fault, also of an element that runs.
+    ///
+    /// Power cuts and a lost response strike once; the others are in force until they are cleared. Faults:
+    /// power-cut-before-apdu, power-cut-in-write, power-cut-between-writes, power-cut-after-write,
+    /// power-cut-before-answer, lost-response, exhausted-counter[=ID], full-memory, slow-key-generation=MS,
+    /// class-break=readable-keys; and the older names power-cut-before-commit (in the next write) and
+    /// power-cut-after-commit (after it).
     Fault {
         /// The directory that holds the element's state.
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
+        /// When: `next`, `apdu=N`, `write=N` (counted from now on), or `instruction=HH`.
+        #[arg(long, value_name = "WHEN", default_value = "next", conflicts_with = "clear")]
+        at: Trigger,
+        /// Disarm all faults instead.
+        #[arg(long)]
+        clear: bool,
         /// Which fault.
-        #[arg(value_enum)]
-        fault: FaultName,
+        #[arg(value_name = "FAULT", required_unless_present = "clear", conflicts_with = "clear")]
+        fault: Option<Effect>,
     },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum FaultName {
-    /// Power is cut before the write is on the disk.
-    PowerCutBeforeCommit,
-    /// Power is cut after the write, before the answer.
-    PowerCutAfterCommit,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +89,13 @@ struct Made {
     schema: &'static str,
     state: PathBuf,
     chip_id: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Inspected {
+    schema: &'static str,
+    #[serde(flatten)]
+    inspection: Inspection,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,8 +114,8 @@ struct Answers {
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
-        Verb::New { state } => {
-            let element = Element::create(&state, crate::now())?;
+        Verb::New { state, flaw } => {
+            let element = Element::create_of_class(&state, crate::now(), flaw)?;
             let chip_id = hex::encode(element.chip_id());
             printer.say("this is a TEST element: its attestation root's private key is public");
             printer.data(&Made { schema: "touchmark.element/1", state, chip_id: chip_id.clone() }, &chip_id)
@@ -140,18 +160,57 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
             let text = answers.join("\n");
             printer.data(&Answers { schema: "touchmark.apdu/1", answers }, &text)
         }
-        Verb::Fault { state, fault } => {
-            let fault = match fault {
-                FaultName::PowerCutBeforeCommit => Fault::PowerCutBeforeCommit,
-                FaultName::PowerCutAfterCommit => Fault::PowerCutAfterCommit,
-            };
-            Ok(fault.arm(&state)?)
+        Verb::Fault { state, clear: true, .. } => Ok(Fault::clear(&state)?),
+        Verb::Fault { state, at, fault, .. } => match fault {
+            Some(what) => Ok(Fault { when: at, what }.arm(&state)?),
+            None => Ok(()),
+        },
+        Verb::Inspect { state } => {
+            let inspection = Element::inspect(&state)?;
+            let text = table(&inspection);
+            printer.data(&Inspected { schema: "touchmark.element-inspect/1", inspection }, &text)
         }
     }
 }
 
 fn listen(address: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
+}
+
+/// What an inspection says, for a reader.
+fn table(seen: &Inspection) -> String {
+    let flaw = seen.flaw.map_or_else(|| "none".to_owned(), |flaw| flaw.to_string());
+    let mut lines = vec![
+        format!("chip {}, applet {}, flaw: {flaw}", seen.chip_id, seen.applet_version),
+        format!("{}, {} starts, {} bytes free", seen.life_cycle, seen.starts, seen.free_bytes),
+    ];
+    for row in &seen.instances {
+        lines.push(format!(
+            "instance {}: life cycle {}, privileges {}, domain {}",
+            row.aid, row.life_cycle, row.privileges, row.domain
+        ));
+    }
+    for set in &seen.key_sets {
+        lines.push(format!(
+            "keys {} of {}: AES-{}, i {}, sequence {}, failures {}",
+            set.version, set.domain, set.bits, set.parameter, set.sequence, set.failures
+        ));
+    }
+    for object in &seen.objects {
+        let value = object.value.map_or_else(String::new, |value| format!(", value {value}"));
+        let policies: Vec<String> = object
+            .policies
+            .iter()
+            .map(|policy| format!("{}:{}", policy.authentication, policy.rules))
+            .collect();
+        let policies = if policies.is_empty() { "none".to_owned() } else { policies.join(" ") };
+        lines.push(format!(
+            "object {}: {}{value}, {} bytes, origin {}, policies {policies}",
+            object.id, object.object_type, object.bytes, object.origin
+        ));
+    }
+    lines.extend(seen.faults.iter().map(|fault| format!("fault {fault}")));
+    lines.join("\n")
 }
 
 fn exchange(stream: &mut TcpStream, apdu: &[u8]) -> anyhow::Result<String> {

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use touchmark_identity::evidence::Nonce;
+use touchmark_identity::evidence::{Envelope, Nonce};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::{PublicKey, sha256};
+use touchmark_identity::tpm::proof::PcrList;
+use touchmark_keystore::pkcs11::{Profiled, TokenMechanism, TokenProfile};
 use touchmark_keystore::{StoreError, StoreInfo};
 
 pub(crate) use measured::document;
@@ -45,13 +47,25 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Have the part state where a key lives; prints the evidence envelope in hex.
+    /// Have the part state where a key lives; prints the evidence envelope (an entity attestation token) in hex.
     Attest {
         #[command(flatten)]
         key: KeyArgs,
         /// The Verifier's nonce, 8 to 64 bytes in hex.
         #[arg(long, value_name = "HEX")]
         nonce: Hex,
+        /// Generate the key first; a TPM then certifies that it made the key itself.
+        #[arg(long)]
+        generate: bool,
+        /// Have a TPM quote these PCRs as well, such as sha256:0,2,7.
+        #[arg(long, value_name = "PCRS")]
+        pcrs: Option<PcrList>,
+        /// Take the firmware's event log along, on Linux /sys/kernel/security/tpm0/binary_bios_measurements.
+        #[arg(long, value_name = "FILE", requires = "pcrs")]
+        event_log: Option<PathBuf>,
+        /// Have a TPM certify the value of this counter as well.
+        #[arg(long, value_name = "NAME")]
+        counter: Option<CounterName>,
         /// Write the envelope (CBOR) to this file instead.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -87,6 +101,29 @@ struct Probed {
     store: String,
     #[serde(flatten)]
     info: StoreInfo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<TokenProfile>,
+}
+
+fn profile_text(profile: &TokenProfile) -> String {
+    let tried = if profile.scp03_tried { "tried" } else { "listed, not tried" };
+    let attestations = match profile.attestations {
+        0 => "none: the token says of no key that it made it".to_owned(),
+        some => format!("{some} keys with a certificate by the token"),
+    };
+    let mut text = format!(
+        "\nmodule        {}, PKCS #11 {}\nSCP03 keys    {} ({tried})\nwraps with    {}\nevidence      {attestations}\nmechanisms",
+        profile.module,
+        profile.cryptoki,
+        profile.scp03.meaning(),
+        if profile.wraps.is_empty() { "nothing".to_owned() } else { profile.wraps.join(", ") },
+    );
+    for TokenMechanism { name, min_key_size, max_key_size, flags, .. } in &profile.mechanisms {
+        let sizes =
+            if *max_key_size == 0 { String::new() } else { format!("{min_key_size} to {max_key_size}") };
+        text.push_str(format!("\n  {name:<32} {sizes:<14} {}", flags.join(" ")).trim_end());
+    }
+    text
 }
 
 #[derive(Debug, Serialize)]
@@ -118,8 +155,10 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
         Verb::Seal(args) => measured::seal(&args, printer),
         Verb::Unseal(args) => measured::unseal(&args, printer),
         Verb::Probe { store } => {
-            let info = store.open()?.info()?;
-            let text = format!(
+            let mut opened = store.open()?;
+            let info = opened.info()?;
+            let profile = opened.profiled().map(Profiled::profile).transpose()?;
+            let mut text = format!(
                 "storage       {} (a claim; evidence proves it)\npart          {} {}, firmware {}\ncapabilities  {}",
                 info.storage,
                 info.vendor,
@@ -131,10 +170,11 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
                     info.capabilities.join(", ")
                 }
             );
-            printer.data(
-                &Probed { schema: "touchmark.keystore-probe/1", store: store.store.to_string(), info },
-                &text,
-            )
+            if let Some(profile) = &profile {
+                text.push_str(&profile_text(profile));
+            }
+            let store = store.store.to_string();
+            printer.data(&Probed { schema: "touchmark.keystore-probe/1", store, info, profile }, &text)
         }
         Verb::Generate { key } => {
             let public = key.store.open()?.generate(&key.key)?;
@@ -149,12 +189,29 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
             let bytes = key.store.open()?.sign_digest(&key.key, &sha256(&message))?;
             bytes_out("touchmark.signature/1", &key.key, bytes, out, printer)
         }
-        Verb::Attest { key, nonce, out } => {
+        Verb::Attest { key, nonce, generate, pcrs, event_log, counter, out } => {
             let nonce = Nonce::new(&nonce.0).map_err(|e| Usage(e.to_string()))?;
             let mut store = key.store.open()?;
+            let creation = match (generate, store.measured()) {
+                (true, Some(measured)) => Some(measured.generate_certified(&key.key, &nonce)?.1),
+                (true, None) => {
+                    store.generate(&key.key)?;
+                    None
+                }
+                (false, _) => None,
+            };
             let attest =
                 store.attest().ok_or(StoreError::NoCapability { capability: "vouch for its keys" })?;
-            let evidence = attest.attest(&key.key, &nonce)?.evidence.to_cbor();
+            let mut envelope = Envelope::new(&nonce, attest.attest(&key.key, &nonce)?.evidence);
+            if let Some(pcrs) = &pcrs {
+                envelope =
+                    envelope.with_boot(measured::quoted(&mut *store, pcrs, &nonce, event_log.as_deref())?);
+            }
+            if let Some(counter) = &counter {
+                envelope.counter = Some(measured::measured(&mut *store)?.certify_counter(counter, &nonce)?);
+            }
+            envelope.creation = creation;
+            let evidence = envelope.to_cbor();
             bytes_out("touchmark.evidence/1", &key.key, evidence, out, printer)
         }
         Verb::Counter { key, increment } => {

@@ -57,9 +57,9 @@ fn recognition(instance: &Instance) -> Vec<u8> {
 
 /// What SELECT of a domain answers (§11.9.3.1): file control information.
 pub(crate) fn control_information(instance: &Instance) -> Vec<u8> {
-    // Production life cycle data: none to tell. The longest data of a command is 255 bytes in short form.
-    let proprietary =
-        [recognition(instance), tlv::encode(0x9F6E, &[0x00]), tlv::encode(0x9F65, &[0x01, 0xFF])];
+    // Without production life cycle data: there is none to tell, and an example of NXP's has no room for it. The longest
+    // data of a command is 255 bytes in short form.
+    let proprietary = [recognition(instance), tlv::encode(0x9F65, &[0x01, 0xFF])];
     let value = [tlv::encode(0x84, instance.aid.bytes()), tlv::encode(0xA5, &proprietary.concat())];
     tlv::encode(0x6F, &value.concat())
 }
@@ -105,7 +105,7 @@ pub(super) fn get(card: &Card, domain: &Instance, command: &Command) -> Result<V
         CPLC if is_issuer => life_cycle_data(&card.state().chip_id),
         EXTENDED_RESOURCES if is_issuer => {
             let applications = gp.instances.iter().filter(|one| !one.is_domain()).count();
-            let free = u32::try_from(card.state().free_bytes()).unwrap_or(u32::MAX);
+            let free = u32::try_from(card.free_bytes()).unwrap_or(u32::MAX);
             let parts = [
                 tlv::encode(0x81, &u16::try_from(applications).unwrap_or(u16::MAX).to_be_bytes()),
                 tlv::encode(0x82, &free.to_be_bytes()),

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use touchmark_identity::apdu::{Command, se05x};
 
 use crate::card::{Card, Refusal};
+use crate::flaw::Flaw;
 use crate::runtime::Reply;
 pub(crate) use aid::Aid;
 pub(crate) use keys::{KeySet, Secret};
@@ -52,6 +53,9 @@ pub(crate) struct Gp {
     pub(crate) instances: Vec<Instance>,
     pub(crate) keys: Vec<KeySet>,
     pub(crate) data: Vec<DataObject>,
+    /// The flaw of the class that the card is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) flaw: Option<Flaw>,
 }
 
 impl Gp {
@@ -86,7 +90,7 @@ impl Gp {
         ];
         let mut keys = test_keys::issuer(&issuer);
         keys.push(test_keys::platform(&platform));
-        Some(Self { card: CardState::OpReady, instances, keys, data: Vec::new() })
+        Some(Self { card: CardState::OpReady, instances, keys, data: Vec::new(), flaw: None })
     }
 
     /// Reads the stored form, JSON.
@@ -172,6 +176,12 @@ impl Gp {
         let reset = if self.is_issuer(&instance.aid) && !given { privilege::CARD_RESET } else { 0 };
         let [_, bytes @ ..] = (instance.privileges | reset).to_be_bytes();
         bytes
+    }
+
+    /// The room that rows, keys and data take, in bytes.
+    pub(crate) fn footprint(&self) -> usize {
+        let data: usize = self.data.iter().map(|data| data.value.len() + 8).sum();
+        64 * self.instances.len() + 128 * self.keys.len() + data
     }
 
     /// Sets or replaces a data object.

@@ -73,6 +73,17 @@ impl CardState {
         }
     }
 
+    /// The name of the state.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OpReady => "OP_READY",
+            Self::Initialized => "INITIALIZED",
+            Self::Secured => "SECURED",
+            Self::Locked => "CARD_LOCKED",
+            Self::Terminated => "TERMINATED",
+        }
+    }
+
     /// The state that a byte means.
     pub(crate) fn find(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.byte() == byte)

@@ -9,10 +9,10 @@ use touchmark_identity::apdu::class::Class;
 use touchmark_identity::apdu::scp03::{EXTERNAL_AUTHENTICATE, INITIALIZE_UPDATE, SecureChannel};
 use touchmark_identity::apdu::{Command, MAX_COMMAND_DATA, RawCommand, Response, StatusWord};
 
-use crate::card::{Applet, Card, Refusal};
+use crate::card::{Card, Refusal};
 use crate::gp::registry::{CardState, Instance, Module};
 use crate::gp::{self, Aid};
-use crate::iot::Iot;
+use crate::iot;
 use crate::notes;
 use crate::scp::{self, Handshake};
 
@@ -49,6 +49,8 @@ pub struct Answer {
     pub bytes: Vec<u8>,
     /// How long the element takes for it, beyond the time of the computation.
     pub delay: Duration,
+    /// An armed fault loses the response on its way; `bytes` is empty, and the element goes on.
+    pub lost: bool,
 }
 
 /// What belongs to one connection, from its reset on: the logical channels, and on each what is selected and what waits.
@@ -70,10 +72,10 @@ struct Channel {
     /// The host has authenticated, with the protection of what follows.
     level: Option<gp::Level>,
     codec: Option<SecureChannel>,
-    /// How long the card takes for the command.
-    delay: Duration,
     /// What the card manager remembers between commands.
     gp: gp::Volatile,
+    /// What the IoT applet remembers.
+    iot: iot::Volatile,
 }
 
 impl Channel {
@@ -124,28 +126,24 @@ impl std::fmt::Debug for Session {
 impl Card {
     /// Answers one APDU; nothing at all without power.
     pub(crate) fn transmit(&mut self, session: &mut Session, apdu: &[u8]) -> Answer {
-        let mut delay = Duration::ZERO;
-        let answer =
-            if self.is_powered() { self.receive(session, apdu, &mut delay) } else { Err(Refusal::Commit) };
-        if !self.is_powered() {
-            return Answer { bytes: Vec::new(), delay };
+        if self.is_powered() {
+            self.before_command(apdu.get(1).copied());
         }
-        let response = answer.unwrap_or_else(failed);
-        Answer { bytes: response.encode(), delay }
+        let answer = if self.is_powered() { self.receive(session, apdu) } else { Err(Refusal::Commit) };
+        let lost = self.is_powered() && self.before_answer();
+        let delay = self.take_delay();
+        if lost || !self.is_powered() {
+            return Answer { bytes: Vec::new(), delay, lost };
+        }
+        Answer { bytes: answer.unwrap_or_else(failed).encode(), delay, lost }
     }
 
-    fn receive(
-        &mut self,
-        session: &mut Session,
-        apdu: &[u8],
-        delay: &mut Duration,
-    ) -> Result<Response, Refusal> {
+    fn receive(&mut self, session: &mut Session, apdu: &[u8]) -> Result<Response, Refusal> {
         let raw = RawCommand::parse(apdu).map_err(|_| Refusal::Length)?;
         let class = Class::parse(raw.command.cla).ok_or_else(|| class_refusal(raw.command.cla))?;
         let slot = usize::from(class.channel);
         let mut channel = session.channels.get_mut(slot).and_then(Option::take).ok_or(Refusal::Channel)?;
         let answer = self.on_channel(session, &mut channel, class, &raw);
-        *delay = std::mem::take(&mut channel.delay);
         if let Some(slot) = session.channels.get_mut(slot) {
             // MANAGE CHANNEL may have closed its own channel: it says so by leaving no room for it.
             if !matches!(answer, Ok((_, Fate::Closed))) {
@@ -245,6 +243,7 @@ impl Card {
                 let (aid, reply) = self.select(channel.selected.as_ref(), command)?;
                 channel.close();
                 channel.gp = gp::Volatile::default();
+                channel.iot = iot::Volatile::default();
                 channel.selected = Some(aid);
                 Ok((reply, Fate::Open))
             }
@@ -267,7 +266,7 @@ impl Card {
         if raw.command.ins == INITIALIZE_UPDATE {
             let (handshake, answer, delay) = scp::initialize_update(self, &instance, &raw.command)?;
             channel.handshake = Some(handshake);
-            channel.delay = delay;
+            self.wait(delay);
             return Ok(answer.into());
         }
         let (opened, reply) = scp::external_authenticate(self, begun.ok_or(Refusal::NotNow)?, raw)?;
@@ -356,7 +355,13 @@ impl Card {
                 gp::process(self, &mut channel.gp, &instance, &elsewhere, command)
             }
             _ if command.cla != 0x80 => Err(Refusal::Instruction),
-            Module::Iot => Ok(Iot.process(self, command)?.into()),
+            Module::Iot => {
+                let protection = channel.codec.as_ref().map(SecureChannel::level);
+                std::mem::swap(self.iot(), &mut channel.iot);
+                let reply = iot::process(self, protection, command);
+                std::mem::swap(self.iot(), &mut channel.iot);
+                reply
+            }
             Module::Notes => Ok(notes::process(self, &instance.aid, command)?.into()),
         }
     }

@@ -3,10 +3,9 @@
 use touchmark_identity::apdu::{Command, StatusWord};
 
 use super::Reply;
-use crate::card::{Applet, Card, Refusal};
+use crate::card::{Card, Refusal};
 use crate::gp::registry::{CardState, Instance, Module};
 use crate::gp::{self, Aid};
-use crate::iot::Iot;
 
 /// SELECT by DF name, in P1.
 const BY_NAME: u8 = 0x04;
@@ -56,7 +55,7 @@ impl Card {
 
     fn greeting(&self, instance: &Instance) -> Vec<u8> {
         match instance.module {
-            Module::Iot => Iot.select(self),
+            Module::Iot => self.version().encode().to_vec(),
             Module::Domain => gp::data::control_information(instance),
             Module::Notes => gp::tlv::encode(0x6F, &gp::tlv::encode(0x84, instance.aid.bytes())),
         }

@@ -34,6 +34,8 @@ status_words! {
     MORE_DATA = 0x6310, "more data is available";
     /// The part could not write its memory.
     MEMORY_FAILURE = 0x6581, "memory failure: the state of the part is unknown";
+    /// The session's policy gives it no more commands (SE05x).
+    THROUGHPUT_EXCEEDED = 0x66A6, "the session has used up its commands";
     /// Lc or Le is not what the command needs.
     WRONG_LENGTH = 0x6700, "wrong length";
     /// Another logical channel than the basic one.

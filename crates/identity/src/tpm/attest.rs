@@ -1,7 +1,7 @@
 //! `TPMS_ATTEST` (part 2, §10.12): the statement that an attestation key signs.
 
-use super::constants::{AlgorithmId, StructureTag, TPM_GENERATED_VALUE};
-use super::public::Name;
+use super::constants::{AlgorithmId, Handle, StructureTag, TPM_GENERATED_VALUE};
+use super::public::{Name, PublicArea};
 use super::wire::{Reader, TpmFormatError, Writer};
 
 /// The largest Name, in bytes: an algorithm number and a SHA-512.
@@ -194,6 +194,17 @@ impl Attest {
         };
         reader.finish()?;
         Ok(Self { qualified_signer, extra_data, clock, firmware_version, attested })
+    }
+
+    /// The firmware version, where the TPM states it plainly: for a signer that is a primary key of the endorsement
+    /// hierarchy (part 1, on attestation: elsewhere it is obfuscated). Such a signer has a qualified name over the handle of that
+    /// hierarchy (part 1, on qualified names).
+    #[must_use]
+    pub fn plain_firmware(&self, signer: &PublicArea) -> Option<u64> {
+        let path = [&Handle::ENDORSEMENT.0.to_be_bytes()[..], &signer.name().ok()?.0].concat();
+        let digest = super::hash(signer.name_alg, &path).ok()?;
+        let qualified = [&signer.name_alg.0.to_be_bytes()[..], &digest].concat();
+        (self.qualified_signer.0 == qualified).then_some(self.firmware_version)
     }
 
     /// The kind of the statement.

@@ -6,6 +6,8 @@
 
 mod keys;
 #[cfg(test)]
+mod served_tests;
+#[cfg(test)]
 mod tests;
 
 use touchmark_identity::apdu::scp03::{

@@ -1,14 +1,15 @@
 //! The driver against the virtual element, in this process and over TCP.
 
+mod transports;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use touchmark_element::{Element, ElementError, Fault, Session, t1, tcp};
+use touchmark_element::{Element, ElementError, Fault, tcp};
 use touchmark_identity::apdu::se05x::{ATTESTATION_KEY, Attributes, Origin, UNIQUE_ID};
-use touchmark_identity::t1oi2c::Link;
 
 use super::*;
 use crate::conformance;
@@ -72,63 +73,6 @@ fn counter(text: &str) -> CounterName {
 fn conformance_in_process() {
     let dir = tempfile::tempdir().unwrap();
     conformance::run(&mut || Box::new(in_process(dir.path())));
-}
-
-#[test]
-fn conformance_over_tcp() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path(), "127.0.0.1:0");
-    let address = server.address.to_string();
-    conformance::run(&mut || Box::new(ElementStore::tcp(&address).unwrap()));
-}
-
-/// The element on a bus in memory; it has power as long as the bus is there.
-struct Bus {
-    slave: t1::Slave,
-    element: Arc<Mutex<Element>>,
-    session: Session,
-}
-
-impl Link for Bus {
-    fn write(&mut self, frame: &[u8]) -> std::io::Result<()> {
-        let mut element = self.element.lock().unwrap();
-        let session = &mut self.session;
-        self.slave.write(frame, &mut |request| match request {
-            t1::Request::Command(apdu) => {
-                Some(element.transmit_in(session, apdu)).filter(|answer| !answer.is_empty())
-            }
-            t1::Request::Reset => {
-                *session = Session::default();
-                None
-            }
-        });
-        Ok(())
-    }
-
-    fn read(&mut self, bytes: &mut [u8], _wait: u16) -> std::io::Result<()> {
-        if self.slave.read(bytes) { Ok(()) } else { Err(std::io::ErrorKind::TimedOut.into()) }
-    }
-}
-
-/// A store over a bus in memory, whose part asks so many times for more time before each response.
-fn on_a_bus(dir: &Path, extensions: u8) -> ElementStore {
-    let element =
-        if dir.join("lock").exists() { Element::open(dir) } else { Element::create(dir, now()) }.unwrap();
-    let element = Arc::new(Mutex::new(element));
-    let open = move || {
-        let element = Arc::clone(&element);
-        let slave = t1::Slave::new(extensions);
-        Ok(Box::new(Bus { slave, element, session: Session::default() }) as Box<dyn Link + Send>)
-    };
-    ElementStore::new(Box::new(I2cTransport::over("in memory", Box::new(open)))).unwrap()
-}
-
-#[test]
-fn conformance_over_t1_on_a_bus_in_memory() {
-    for extensions in [0, 1] {
-        let dir = tempfile::tempdir().unwrap();
-        conformance::run(&mut || Box::new(on_a_bus(dir.path(), extensions)));
-    }
 }
 
 #[test]
@@ -226,7 +170,7 @@ fn a_full_chip_says_so_and_keeps_the_old_object() {
 #[test]
 fn an_object_is_replaced_as_a_whole() {
     let (old, new) = (vec![1; 1_100], vec![2; 1_500]);
-    for fault in Fault::ALL {
+    for fault in [Fault::POWER_CUT_BEFORE_COMMIT, Fault::POWER_CUT_AFTER_COMMIT] {
         for write in 0.. {
             let dir = tempfile::tempdir().unwrap();
             in_process(dir.path()).write_object(&key("certificate"), &old).unwrap();

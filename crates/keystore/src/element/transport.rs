@@ -10,6 +10,8 @@ use crate::store::StoreError;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take. Chips take up to seconds to generate a key.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a read makes room for before the length of the answer is known.
+const FIRST_READ_BYTES: usize = 1_024;
 
 /// Carries APDUs to an element.
 ///
@@ -82,13 +84,36 @@ impl TcpTransport {
             None => self.connect()?,
         };
         stream.write_all(&[&length.to_be_bytes()[..], apdu].concat())?;
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut response = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut response)?;
+        let response = read_frame(&mut stream)?;
         // Only after a whole exchange is the connection known to be in step.
         self.stream = Some(stream);
         Ok(response)
+    }
+}
+
+/// Reads one frame, most of them by one call to the system.
+fn read_frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut frame = vec![0; FIRST_READ_BYTES];
+    let mut filled = 0;
+    loop {
+        match stream.read(frame.get_mut(filled..).unwrap_or_default()) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        let Some((length, _)) = frame.get(..filled).and_then(<[u8]>::split_first_chunk::<2>) else {
+            continue;
+        };
+        let whole = 2 + usize::from(u16::from_be_bytes(*length));
+        if filled > whole {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the element sent more than its answer"));
+        }
+        frame.resize(whole, 0);
+        if filled == whole {
+            frame.drain(..2);
+            return Ok(frame);
+        }
     }
 }
 

@@ -1,10 +1,15 @@
-//! The conformance suite over a SoftHSM token.
+//! The conformance suite over tokens of SoftHSM and of kryoptic.
 //!
-//! SoftHSM reads its configuration from the environment when its module is loaded, so the suite runs in a process of its
+//! Both read their configuration from the environment when their module is loaded, so the suite runs in a process of its
 //! own: this test binary again, with the variable set.
 
+use std::path::Path;
 use std::process::Command;
 
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::session::UserType;
+use cryptoki::types::AuthPin;
+use touchmark_testkit::kryoptic;
 use touchmark_testkit::process::run;
 use touchmark_testkit::softhsm::Token;
 
@@ -17,17 +22,43 @@ const URI: &str = "TOUCHMARK_TEST_TOKEN";
 #[test]
 fn a_token_keeps_the_promises() {
     let Some(token) = Token::create("conformance") else { return };
+    let environment = ("SOFTHSM2_CONF", token.configuration());
+    apart("in_a_process_of_its_own", &environment, &token.uri(&token.pin_file()));
+}
+
+#[test]
+fn a_token_of_another_maker_keeps_them_too() {
+    let Some(token) = kryoptic::Token::prepare("conformance") else { return };
+    let environment = ("KRYOPTIC_CONF", token.configuration());
+    apart("makes_a_token", &environment, token.module.to_str().unwrap());
+    apart("in_a_process_of_its_own", &environment, &token.uri(&token.pin_file()));
+}
+
+/// Runs one of the tests below in a process of its own.
+fn apart(test: &str, environment: &(&str, std::path::PathBuf), token: &str) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--ignored", "--exact", "pkcs11::tests::in_a_process_of_its_own", "--nocapture"])
-        .env("SOFTHSM2_CONF", token.configuration())
-        .env(URI, token.uri(&token.pin_file()));
+        .args(["--ignored", "--exact", &format!("pkcs11::tests::{test}"), "--nocapture"])
+        .env(environment.0, &environment.1)
+        .env(URI, token);
     let finished = run(&mut command, &[]).must_end_with(0);
     assert!(finished.text().contains("1 passed"), "{}", finished.all());
 }
 
 #[test]
-#[ignore = "run by a_token_keeps_the_promises, which sets its environment"]
+#[ignore = "run by a_token_of_another_maker_keeps_them_too, which sets its environment"]
+fn makes_a_token() {
+    let context = Pkcs11::new(Path::new(&std::env::var(URI).unwrap())).unwrap();
+    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
+    let slot = context.get_slots_with_token().unwrap()[0];
+    context.init_token(slot, &AuthPin::from(kryoptic::SO_PIN), "conformance").unwrap();
+    let session = context.open_rw_session(slot).unwrap();
+    session.login(UserType::So, Some(&AuthPin::from(kryoptic::SO_PIN))).unwrap();
+    session.init_pin(&AuthPin::from(kryoptic::PIN)).unwrap();
+}
+
+#[test]
+#[ignore = "run by the tests above, which set its environment"]
 fn in_a_process_of_its_own() {
     let text = std::env::var(URI).unwrap();
     let uri: StoreUri = text.parse().unwrap();

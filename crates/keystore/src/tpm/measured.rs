@@ -44,6 +44,27 @@ pub trait Measured {
     /// [`StoreError`] when the part cannot be asked.
     fn quote(&mut self, pcrs: &PcrList, nonce: &Nonce) -> Result<Quote, StoreError>;
 
+    /// `TPM2_NV_Certify` of a counter: its value, signed by the attestation key over a nonce of the Verifier's.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] before the first increment.
+    fn certify_counter(
+        &mut self,
+        counter: &CounterName,
+        nonce: &Nonce,
+    ) -> Result<CertifiedCounter, StoreError>;
+
+    /// Generates a key as [`crate::KeyStore::generate`] does, with the TPM's word that it made the key itself
+    /// (`TPM2_CertifyCreation`). Only the moment of the creation can give it.
+    ///
+    /// # Errors
+    /// As for [`crate::KeyStore::generate`].
+    fn generate_certified(
+        &mut self,
+        key: &KeyName,
+        nonce: &Nonce,
+    ) -> Result<(PublicKey, CertifiedCreation), StoreError>;
+
     /// Seals up to 128 bytes.
     ///
     /// # Errors
@@ -169,12 +190,8 @@ fn read_values(tpm: &mut Connection, pcrs: &PcrList) -> Result<Vec<PcrValue>, St
     Ok(values.into_iter().map(|(pcr, value)| PcrValue { bank: pcrs.bank, pcr, value }).collect())
 }
 
-impl TpmStore {
-    /// `TPM2_NV_Certify` of a counter: its value, signed by the attestation key over a nonce of the Verifier's.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] before the first increment.
-    pub fn certify_counter(
+impl Measured for TpmStore {
+    fn certify_counter(
         &mut self,
         counter: &CounterName,
         nonce: &Nonce,
@@ -195,12 +212,7 @@ impl TpmStore {
         })
     }
 
-    /// Generates a key as [`crate::KeyStore::generate`] does, with the TPM's word that it made the key itself
-    /// (`TPM2_CertifyCreation`). Only the moment of the creation can give it.
-    ///
-    /// # Errors
-    /// As for [`crate::KeyStore::generate`].
-    pub fn generate_certified(
+    fn generate_certified(
         &mut self,
         key: &KeyName,
         nonce: &Nonce,
@@ -223,9 +235,7 @@ impl TpmStore {
         store::keep_key(&mut tpm, object, &place)?;
         Ok((public_key, proof))
     }
-}
 
-impl Measured for TpmStore {
     fn quote(&mut self, pcrs: &PcrList, nonce: &Nonce) -> Result<Quote, StoreError> {
         let spec = command::QUOTE;
         let mut tpm = self.connect()?;

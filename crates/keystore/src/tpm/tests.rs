@@ -1,6 +1,7 @@
 //! Against swtpm, with tpm2-tools as a second opinion.
 
 mod bus;
+mod esapi;
 mod measured;
 
 use touchmark_identity::evidence::{Evidence, Nonce};

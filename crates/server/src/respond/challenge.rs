@@ -1,13 +1,13 @@
 //! Judging an instance's answer to a challenge.
 
 use serde::{Deserialize, Serialize};
-use touchmark_attest::tpm::trust_ak_name;
-use touchmark_attest::{Appraised, AttestedKey};
+use touchmark_attest::tpm::{ActivatedAk, trust_ak_name};
+use touchmark_attest::{Appraisal, judge as judge_evidence};
 use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::KeyRecord;
 use touchmark_identity::assurance::Basis;
 use touchmark_identity::challenge::{NONCE_BYTES, signed_bytes};
-use touchmark_identity::evidence::{Evidence, Nonce};
+use touchmark_identity::evidence::{Envelope, Evidence, Nonce};
 use touchmark_identity::key::PublicKey;
 use touchmark_identity::text::printable;
 use touchmark_identity::timestamp::Timestamp;
@@ -63,67 +63,55 @@ pub fn judge(
     let Some(evidence) = &answer.evidence else {
         return Ok((Verdict::SignatureOnly, "it came without evidence".to_owned()));
     };
-    let appraised = read(evidence).and_then(|evidence| Ok((evidence, nonce(&answer.nonce)?)));
-    let appraised = match appraised {
-        Err(why) => Err(why),
-        Ok((evidence, nonce)) => {
-            let mut authority = app.authority();
-            let record = authority.registry().key(&key.spki_sha256()).map_err(AuthorityError::from)?;
-            appraise(&evidence, &nonce, record.as_ref(), authority.verifier(), now)
-        }
+    let (evidence, nonce) = match read(evidence).and_then(|evidence| Ok((evidence, nonce(&answer.nonce)?))) {
+        Ok(both) => both,
+        Err(why) => return Ok((Verdict::Failed, printable(&why, 500))),
     };
-    Ok(match appraised.map(Appraised::into_value) {
-        Ok(AttestedKey { key: attested, assurance, endorser }) if attested == *key => {
-            let digest = assurance.evidence_sha256.map(hex::encode).unwrap_or_default();
-            let says = format!("{}, endorsed by {endorser}; evidence {digest}", assurance.summary());
-            (Verdict::Attested, says)
-        }
-        Ok(AttestedKey { key: attested, .. }) => {
+    let judged = {
+        let mut authority = app.authority();
+        let record = authority.registry().key(&key.spki_sha256()).map_err(AuthorityError::from)?;
+        let ak = enrolled_ak(record.as_ref());
+        let ak = ak.as_ref().map_err(Clone::clone);
+        judge_evidence(&evidence, &Appraisal { nonce: &nonce, policy: authority.verifier(), ak, at: now })
+    };
+    Ok(match &judged.key {
+        Some(attested) if attested != key => {
             let (found, expected) = (attested.spki_sha256(), key.spki_sha256());
             (Verdict::Failed, format!("the evidence speaks of key {found}, the certificate of {expected}"))
         }
-        Err(why) => (Verdict::Failed, printable(&why, 500)),
+        Some(_) if judged.is_attested() => {
+            let digest = judged.assurance.evidence_sha256.map(hex::encode).unwrap_or_default();
+            let endorser = judged.endorser.unwrap_or_default();
+            let summary = judged.assurance.summary();
+            (Verdict::Attested, format!("{summary}, endorsed by {endorser}; evidence {digest}"))
+        }
+        _ => {
+            let reasons: Vec<String> = judged.reasons.iter().map(|reason| explain(reason)).collect();
+            (Verdict::Failed, printable(&reasons.join("; "), 500))
+        }
     })
 }
 
-fn read(evidence: &str) -> Result<Evidence, String> {
-    let bytes =
-        hex::decode(evidence).map_err(|error| format!("the evidence is not written in hex: {error}"))?;
-    Evidence::from_cbor(&bytes).map_err(|error| error.to_string())
+fn read(evidence: &str) -> Result<Vec<u8>, String> {
+    hex::decode(evidence).map_err(|error| format!("the evidence is not written in hex: {error}"))
 }
 
 fn nonce(bytes: &[u8]) -> Result<Nonce, String> {
     Nonce::new(bytes).map_err(|error| error.to_string())
 }
 
-/// Appraises evidence. A TPM's attestation key was activated when the device enrolled, and the evidence of that day
-/// names it: the same one speaks for the same TPM, so that no second dialogue is needed.
-fn appraise(
-    evidence: &Evidence,
-    nonce: &Nonce,
-    record: Option<&KeyRecord>,
-    policy: &touchmark_attest::Policy,
-    now: Timestamp,
-) -> Result<Appraised<AttestedKey>, String> {
-    match evidence {
-        Evidence::Element(evidence) => {
-            touchmark_attest::element::appraise(evidence, nonce, policy, now).map_err(|error| explain(&error))
-        }
-        Evidence::Tpm(evidence) => {
-            let proven = record.filter(|record| record.assurance.basis == Basis::Attested);
-            let enrolled = proven.and_then(|record| Evidence::from_cbor(record.evidence.as_deref()?).ok());
-            let Some(Evidence::Tpm(enrolled)) = enrolled else {
-                return Err(
-                    "the device enrolled without a TPM's evidence, so no attestation key is known".to_owned()
-                );
-            };
-            let name = PublicArea::from_bytes(&enrolled.ak_public)
-                .and_then(|public| public.name())
-                .map_err(|error| error.to_string())?;
-            touchmark_attest::tpm::appraise(evidence, nonce, &trust_ak_name(&name.0), now)
-                .map_err(|error| explain(&error))
-        }
-    }
+/// A TPM's attestation key was activated when the device enrolled, and the evidence of that day names it: the same one
+/// speaks for the same TPM, so that no second dialogue is needed.
+fn enrolled_ak(record: Option<&KeyRecord>) -> Result<ActivatedAk, String> {
+    let proven = record.filter(|record| record.assurance.basis == Basis::Attested);
+    let enrolled = proven.and_then(|record| Envelope::from_cbor(record.evidence.as_deref()?).ok());
+    let Some(Evidence::Tpm(enrolled)) = enrolled.map(|envelope| envelope.key) else {
+        return Err("the device enrolled without a TPM's evidence, so no attestation key is known".to_owned());
+    };
+    let name = PublicArea::from_bytes(&enrolled.ak_public)
+        .and_then(|public| public.name())
+        .map_err(|error| error.to_string())?;
+    Ok(trust_ak_name(&name.0))
 }
 
 /// An error with its causes, in one line.

@@ -1,9 +1,10 @@
 //! `touchmark attest quote`: a TPM's quote against a policy.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use touchmark_attest::tpm::{self, BootPolicy};
 use touchmark_identity::evidence::Nonce;
@@ -31,10 +32,10 @@ pub(crate) struct QuoteArgs {
     policy: PathBuf,
 }
 
-/// The policy file.
+/// The policy file, and the `[boot]` table of the one of `attest verify`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PolicyFile {
+pub(super) struct PolicyFile {
     /// `"sha256:7" = ["hex", …]`.
     registers: BTreeMap<String, Vec<String>>,
     #[serde(default)]
@@ -64,7 +65,7 @@ struct Appraised {
 }
 
 impl PolicyFile {
-    fn policy(self) -> Result<BootPolicy, String> {
+    pub(super) fn policy(self) -> Result<BootPolicy, String> {
         let digest =
             |text: &String| hex::decode(text).map_err(|_| format!("{text:?} is not a digest in hex"));
         let mut registers: BTreeMap<(PcrBank, u8), Vec<Vec<u8>>> = BTreeMap::new();
@@ -102,13 +103,20 @@ impl PolicyFile {
     }
 }
 
+pub(super) fn not_a_policy(path: &Path, detail: &str) -> Usage {
+    Usage(format!("{} is not a policy: {detail}", path.display()))
+}
+
+pub(super) fn policy_file<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = String::from_utf8(read(path)?).map_err(|e| not_a_policy(path, &e.to_string()))?;
+    Ok(toml::from_str(&text).map_err(|e| not_a_policy(path, &e.to_string()))?)
+}
+
 pub(crate) fn run(args: &QuoteArgs, printer: &Printer) -> anyhow::Result<()> {
     let nonce = Nonce::new(&args.nonce.0).map_err(|e| Usage(e.to_string()))?;
     let quote: Quote = document(&args.quote, "a quote")?;
-    let in_policy = |detail: String| Usage(format!("{} is not a policy: {detail}", args.policy.display()));
-    let text = String::from_utf8(read(&args.policy)?).map_err(|e| in_policy(e.to_string()))?;
-    let policy: PolicyFile = toml::from_str(&text).map_err(|e| in_policy(e.to_string()))?;
-    let policy = policy.policy().map_err(in_policy)?;
+    let policy: PolicyFile = policy_file(&args.policy)?;
+    let policy = policy.policy().map_err(|detail| not_a_policy(&args.policy, &detail))?;
     let ak = tpm::trust_ak_name(&args.ak_name.0);
     let boot = tpm::appraise_quote(&quote, &nonce, &ak, &policy)?.into_value();
     let clock = Clock {

@@ -97,10 +97,21 @@ struct Unsealed<'a> {
     secret: &'a [u8],
 }
 
-fn measured(store: &mut dyn KeyStore) -> Result<&mut dyn Measured, StoreError> {
+pub(super) fn measured(store: &mut dyn KeyStore) -> Result<&mut dyn Measured, StoreError> {
     store
         .measured()
         .ok_or(StoreError::NoCapability { capability: "measure how the platform started, or seal" })
+}
+
+/// A quote with the event log from a file.
+pub(super) fn quoted(
+    store: &mut dyn KeyStore,
+    pcrs: &PcrList,
+    nonce: &Nonce,
+    event_log: Option<&Path>,
+) -> anyhow::Result<Quote> {
+    let event_log = event_log.map(read).transpose()?.unwrap_or_default();
+    Ok(Quote { event_log, ..measured(store)?.quote(pcrs, nonce)? })
 }
 
 /// A JSON document of ours.
@@ -122,9 +133,8 @@ fn json_out(value: &impl Serialize, text: &str, out: Option<&Path>, printer: &Pr
 
 pub(crate) fn quote(args: &QuoteArgs, printer: &Printer) -> anyhow::Result<()> {
     let nonce = Nonce::new(&args.nonce.0).map_err(|e| Usage(e.to_string()))?;
-    let event_log = args.event_log.as_deref().map(read).transpose()?.unwrap_or_default();
     let mut store = args.store.open()?;
-    let quote = Quote { event_log, ..measured(&mut *store)?.quote(&args.pcrs, &nonce)? };
+    let quote = quoted(&mut *store, &args.pcrs, &nonce, args.event_log.as_deref())?;
     if let Some(path) = &args.to_approve {
         let policy = state_policy(&args.pcrs, &quote.pcrs)?;
         let reference = args.reference.as_ref().map_or(&[][..], |reference| &reference.0);

@@ -102,6 +102,8 @@ pub(super) struct Connection {
     api: Api,
     context: Long,
     card: Option<(Long, Dword)>,
+    /// Room for a response.
+    response: Box<[u8]>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -118,7 +120,8 @@ impl Connection {
         let code =
             unsafe { (api.establish_context)(SCOPE_SYSTEM, ptr::null(), ptr::null(), &raw mut context) };
         done("SCardEstablishContext", code)?;
-        let mut connection = Self { api, context, card: None };
+        let response = vec![0; MAX_RESPONSE_BYTES].into_boxed_slice();
+        let mut connection = Self { api, context, card: None, response };
         let (mut card, mut protocol) = (0, 0);
         // SAFETY: the name ends with NUL; handle and protocol are ours to write.
         let code = unsafe {
@@ -143,8 +146,7 @@ impl Connection {
             protocol: c_ulong::from(protocol),
             length: c_ulong::try_from(size_of::<IoRequest>()).map_err(too_long)?,
         };
-        let mut response = vec![0; MAX_RESPONSE_BYTES];
-        let mut length = Dword::try_from(response.len()).map_err(too_long)?;
+        let mut length = Dword::try_from(self.response.len()).map_err(too_long)?;
         let apdu_length = Dword::try_from(apdu.len()).map_err(too_long)?;
         // SAFETY: all pointers are to memory of ours, of the lengths that are told; the library writes no more than
         // `length` bytes, and then says how many.
@@ -155,13 +157,15 @@ impl Connection {
                 apdu.as_ptr(),
                 apdu_length,
                 ptr::null_mut(),
-                response.as_mut_ptr(),
+                self.response.as_mut_ptr(),
                 &raw mut length,
             )
         };
         done("SCardTransmit", code)?;
-        response.truncate(usize::try_from(length).unwrap_or(0));
-        Ok(response)
+        let written = usize::try_from(length).ok().and_then(|length| self.response.get(..length));
+        written
+            .map(<[u8]>::to_vec)
+            .ok_or_else(|| io::Error::other("the library says that it wrote more than it may"))
     }
 }
 
