@@ -13,6 +13,7 @@ const USER: u32 = 0x4000_0009;
 const ALL: u32 = 0x1FFC_9000;
 
 type Act = fn(&mut Host) -> Answer;
+type Make = fn(&mut Host, &[u8]) -> Answer;
 
 fn pair(host: &mut Host, set: &[u8]) -> Answer {
     host.ask(Instruction::WriteEcKeyPair, &[(TAG_POLICY, set), (TAG_1, &ID), (TAG_2, &[CURVE_NIST_P256])])
@@ -138,7 +139,7 @@ fn derive_into(host: &mut Host) -> Answer {
     host.ask(Instruction::Hkdf, &fields)
 }
 
-const BITS: [(u32, fn(&mut Host, &[u8]) -> Answer, Act); 25] = [
+const BITS: [(u32, Make, Act); 25] = [
     (rule::SIGN, pair, sign),
     (rule::VERIFY, pair, verify),
     (rule::AGREE, pair, agree),
@@ -264,7 +265,7 @@ fn what_is_derived_can_be_kept_on_the_card() {
     let kept = policy(0, ALL | rule::FORBID_DERIVED_OUTPUT);
     for (make, act, into) in [
         (
-            pair as fn(&mut Host, &[u8]) -> Answer,
+            pair as Make,
             agree as Act,
             (|host: &mut Host| {
                 let peer = host.generate(0x4000_0005, CURVE_NIST_P256);
