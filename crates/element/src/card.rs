@@ -153,6 +153,12 @@ impl Card {
         if self.store.faults.memory_is_full() { 0 } else { self.state.free_bytes() }
     }
 
+    /// Lets the journal be written anew after each commit.
+    #[cfg(test)]
+    pub(crate) fn compact_always(&mut self) {
+        self.store.compact_always();
+    }
+
     /// Lets the command take longer.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.delay = self.delay.saturating_add(time);
@@ -184,7 +190,8 @@ impl Card {
                 old => self.admit(*id, old.as_deref(), object)?,
             }
         }
-        self.save(&next, &self.gp.clone())?;
+        let saved = self.store.commit(&next, &self.gp);
+        self.saved(saved)?;
         self.state = next;
         Ok(())
     }
@@ -210,13 +217,14 @@ impl Card {
         if self.store.faults.memory_is_full() && next.footprint() > self.gp.footprint() {
             return Err(Refusal::Memory);
         }
-        self.save(&self.state.clone(), &next)?;
+        let saved = self.store.commit(&self.state, &next);
+        self.saved(saved)?;
         self.gp = next;
         Ok(())
     }
 
-    fn save(&mut self, state: &State, gp: &Gp) -> Result<(), Refusal> {
-        self.store.commit(state, gp).map_err(|_| {
+    fn saved(&mut self, saved: Result<(), ElementError>) -> Result<(), Refusal> {
+        saved.map_err(|_| {
             self.powered = false;
             Refusal::Commit
         })
@@ -266,7 +274,7 @@ impl Card {
         {
             let now = certificate::not_before(der)?;
             let der = certificate::issue(&state.chip_id, &flaw::version(gp.flaw), &key, now)?;
-            let new = Object::new(old.origin, old.policies.clone(), Body::Binary(der));
+            let new = Object { policies: old.policies.clone(), body: Body::Binary(der), ..*old };
             state.objects.insert(ATTESTATION_CERTIFICATE, Arc::new(new));
         }
         self.store.commit(&state, &gp)?;

@@ -39,6 +39,7 @@ mod flaw;
 mod gp;
 mod inspect;
 mod iot;
+mod journal;
 mod notes;
 mod object;
 mod runtime;

@@ -250,6 +250,25 @@ impl State {
         Ok(json)
     }
 
+    /// The stored form of one of the objects, JSON.
+    pub(crate) fn encode_one(&self, id: u32, object: &Object) -> Result<Zeroizing<Vec<u8>>, String> {
+        let mut json = Zeroizing::new(Vec::with_capacity(1024 + 4 * object.footprint()));
+        let stored = store(id, self.failed(id), object)?;
+        serde_json::to_writer(&mut *json, &stored).map_err(|error| error.to_string())?;
+        Ok(json)
+    }
+
+    /// Reads the stored form of one object into the state, and gives its id.
+    pub(crate) fn decode_one(&mut self, json: &[u8]) -> Result<u32, String> {
+        let stored: StoredObject = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let (id, object) = load(&stored)?;
+        if stored.failed != 0 {
+            self.failed.insert(id, stored.failed);
+        }
+        self.objects.insert(id, Arc::new(object));
+        Ok(id)
+    }
+
     /// Reads the stored form.
     pub(crate) fn decode(json: &[u8]) -> Result<Self, String> {
         let stored: StoredState = serde_json::from_slice(json).map_err(|error| error.to_string())?;

@@ -1,39 +1,48 @@
 //! The state directory: what survives a loss of power.
 //!
-//! The directory (mode 0700) holds `state` (mode 0600): one line with the format and the SHA-256 of the rest, then
-//! the applet's state and the card manager's, each one line of JSON. Format 1 had the applet's alone: it is read, and
-//! the card manager is that of a new card. A commit writes `state.new`, flushes it, renames it over `state` and flushes the directory; a
-//! reader sees the old state or the new one, never a mixture, at whatever moment the process dies. `lock` is held
-//! as long as the element is open.
+//! The directory (mode 0700) holds `state` (mode 0600), a [journal](crate::journal) with a value for each object of the
+//! applet, one for the rest of the applet's state, and two for the card manager's; `state.new` for a moment, when the
+//! journal is written anew; and `fault`. `lock` is held as long as the element is open.
+//!
+//! Formats 1 and 2 were one line with the format and the SHA-256 of the rest, then the applet's state, and in format 2 the
+//! card manager's, each one line of JSON. They are read, and the first commit writes a journal in their place.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
+use serde::Serialize;
 use touchmark_identity::key::sha256;
 use zeroize::Zeroizing;
 
 use crate::error::ElementError;
-use crate::fault::{Faults, OnWrite};
-use crate::gp::Gp;
-use crate::object::State;
+use crate::fault::Faults;
+use crate::gp::{Gp, KeySet};
+use crate::journal::{self, Batch, Journal, Values};
+use crate::object::{Objects, State};
 
 /// Name of the state file.
 const STATE: &str = "state";
-/// Format and version of the state file.
-const FORMAT: &str = "touchmark-element-state/2";
-/// The format before there was a card manager.
+/// Beginnings of the state files before there were journals: with a card manager, and without.
+const FORMAT_2: &str = "touchmark-element-state/2";
 const FORMAT_1: &str = "touchmark-element-state/1";
-/// No state is larger, in bytes: the memory limit of the element in hex, with room for structure.
-const MAX_STATE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Keys in the journal: the applet's state without the objects, the card manager's without the key sets, the key sets,
+/// and in front of an object's id.
+const CHIP: &[u8] = b"chip";
+const GP: &[u8] = b"gp";
+const KEYS: &[u8] = b"gp/keys";
+const OBJECT: &str = "object/";
 
 /// An open state directory.
 pub(crate) struct StateDir {
-    dir: PathBuf,
     _lock: File,
     /// What a test armed.
     pub(crate) faults: Faults,
+    journal: Journal,
+    /// The applet's state as it is in the journal.
+    last: Option<State>,
 }
 
 impl StateDir {
@@ -41,112 +50,148 @@ impl StateDir {
     pub(crate) fn create(dir: &Path) -> Result<Self, ElementError> {
         let failed = |source| ElementError::File { action: "make", path: dir.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-        let store = Self::lock(dir)?;
-        let exists = store.file().try_exists();
-        if exists.map_err(|source| ElementError::File { action: "look for", path: store.file(), source })? {
+        let lock = lock(dir)?;
+        let path = dir.join(STATE);
+        let failed = |source| ElementError::File { action: "look for", path: path.clone(), source };
+        if path.try_exists().map_err(failed)? {
             return Err(ElementError::Exists { path: dir.to_owned() });
         }
-        Ok(store)
+        let faults = Faults::open(dir)?;
+        Ok(Self { _lock: lock, faults, journal: Journal::new(path), last: None })
     }
 
     /// Takes the lock of a directory that holds a state, and reads it. There is no card manager's state in format 1.
     pub(crate) fn open(dir: &Path) -> Result<(Self, State, Option<Gp>), ElementError> {
         // Looked for before the lock is made, so that nothing is left in a directory that was named by mistake.
-        if matches!(dir.join(STATE).try_exists(), Ok(false)) {
+        let path = dir.join(STATE);
+        if matches!(path.try_exists(), Ok(false)) {
             return Err(ElementError::Missing { path: dir.to_owned() });
         }
-        let store = Self::lock(dir)?;
-        let (state, gp) = Self::read(dir)?;
-        Ok((store, state, gp))
+        let lock = lock(dir)?;
+        let bytes = journal::load(&path)?.ok_or_else(|| ElementError::Missing { path: dir.to_owned() })?;
+        let faults = Faults::open(dir)?;
+        if !journal::is_journal(&bytes) {
+            let (state, gp) = read_old(&path, &bytes)?;
+            let store = Self { _lock: lock, faults, journal: Journal::new(path), last: None };
+            return Ok((store, state, gp));
+        }
+        let journal = Journal::open(path.clone(), &bytes)?;
+        let (state, gp) = decode(&path, journal.values())?;
+        let last = Some(state.clone());
+        Ok((Self { _lock: lock, faults, journal, last }, state, Some(gp)))
     }
 
     /// Reads the state, whoever has it open.
     pub(crate) fn read(dir: &Path) -> Result<(State, Option<Gp>), ElementError> {
         let path = dir.join(STATE);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-                return Err(ElementError::Missing { path: dir.to_owned() });
-            }
-            Err(source) => return Err(ElementError::File { action: "open", path, source }),
-        };
-        let length = file.metadata().map_or(0, |about| about.len());
-        let corrupt = |detail: String| ElementError::Corrupt { path: path.clone(), detail };
-        if length > MAX_STATE_BYTES {
-            return Err(corrupt(format!("{length} bytes are over the limit of {MAX_STATE_BYTES}")));
+        let bytes = journal::load(&path)?.ok_or_else(|| ElementError::Missing { path: dir.to_owned() })?;
+        if !journal::is_journal(&bytes) {
+            return read_old(&path, &bytes);
         }
-        let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
-        let read = file.take(MAX_STATE_BYTES).read_to_end(&mut bytes);
-        read.map_err(|source| ElementError::File { action: "read", path: path.clone(), source })?;
-        let (objects, gp) = body(&bytes).map_err(corrupt)?;
-        let state = State::decode(objects).map_err(corrupt)?;
-        let gp = gp.map(Gp::decode).transpose().map_err(corrupt)?;
-        Ok((state, gp))
-    }
-
-    fn lock(dir: &Path) -> Result<Self, ElementError> {
-        let path = dir.join("lock");
-        let failed = |source| ElementError::File { action: "lock", path: path.clone(), source };
-        let mut options = OpenOptions::new();
-        let lock =
-            options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { dir: dir.to_owned(), _lock: lock, faults: Faults::open(dir)? }),
-            Err(TryLockError::WouldBlock) => Err(ElementError::Locked { path: dir.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.dir.join(STATE)
+        let (state, gp) = decode(&path, &journal::read(&path, &bytes)?)?;
+        Ok((state, Some(gp)))
     }
 
     /// Makes the state durable. After an error nobody knows which of the two states a reader finds, so the caller has
     /// to stop.
     pub(crate) fn commit(&mut self, state: &State, gp: &Gp) -> Result<(), ElementError> {
-        let path = self.file();
+        let path = self.journal.path().to_owned();
         let corrupt = |detail| ElementError::Corrupt { path: path.clone(), detail };
-        let objects = state.encode().map_err(corrupt)?;
-        let gp = Zeroizing::new(serde_json::to_vec(gp).map_err(|error| corrupt(error.to_string()))?);
-        let json = Zeroizing::new([objects.as_slice(), b"\n", gp.as_slice(), b"\n"].concat());
-        let header = format!("{FORMAT} {}\n", hex::encode(sha256(&json)));
-        let on_write = self.faults.on_write()?;
-        if let OnWrite::Before(fault) = on_write {
-            return Err(ElementError::PowerCut { fault });
+        let mut batch = Batch::default();
+        for (id, object) in &state.objects {
+            let same = self.last.as_ref().is_some_and(|last| {
+                let old = last.objects.get(id);
+                old.is_some_and(|old| Arc::ptr_eq(old, object)) && last.failed(*id) == state.failed(*id)
+            });
+            if !same {
+                batch.put(object_key(*id), state.encode_one(*id, object).map_err(corrupt)?);
+            }
         }
+        let old = self.last.iter().flat_map(|last| last.objects.keys());
+        for id in old.filter(|id| !state.objects.contains_key(id)) {
+            batch.delete(object_key(*id));
+        }
+        let rest = State { objects: Objects::new(), ..state.clone() };
+        let without_keys = Gp { keys: Vec::new(), ..gp.clone() };
+        for (key, value) in [
+            (CHIP, rest.encode()),
+            (GP, json(&without_keys, without_keys.footprint())),
+            (KEYS, json(&gp.keys, gp.footprint())),
+        ] {
+            let value = value.map_err(corrupt)?;
+            if self.journal.values().get(key).is_none_or(|old| *old != value) {
+                batch.put(key, value);
+            }
+        }
+        self.journal.commit(batch, &mut self.faults)?;
+        self.last = Some(state.clone());
+        Ok(())
+    }
 
-        let path = self.dir.join("state.new");
-        let failed = |action| {
-            let path = path.clone();
-            move |source| ElementError::File { action, path, source }
-        };
-        let mut options = OpenOptions::new();
-        let mut new = options
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed("make"))?;
-        new.write_all(header.as_bytes()).map_err(failed("write"))?;
-        if let OnWrite::Torn(fault) = on_write {
-            let (torn, _) = json.split_at(json.len() / 2);
-            new.write_all(torn).map_err(failed("write"))?;
-            return Err(ElementError::PowerCut { fault });
-        }
-        new.write_all(&json).map_err(failed("write"))?;
-        new.sync_all().map_err(failed("flush"))?;
-        fs::rename(&path, self.file()).map_err(failed("rename"))?;
-        let flushed = File::open(&self.dir).and_then(|dir| dir.sync_all());
-        flushed.map_err(|source| ElementError::File { action: "flush", path: self.dir.clone(), source })?;
-        match on_write {
-            OnWrite::After(fault) => Err(ElementError::PowerCut { fault }),
-            _ => Ok(()),
-        }
+    /// Lets the journal be written anew after each commit.
+    #[cfg(test)]
+    pub(crate) fn compact_always(&mut self) {
+        self.journal.compact_always();
     }
 }
 
-/// The lines of JSON behind the header line, when they are what the header says: the applet's, and the card manager's.
+fn lock(dir: &Path) -> Result<File, ElementError> {
+    let path = dir.join("lock");
+    let failed = |source| ElementError::File { action: "lock", path: path.clone(), source };
+    let mut options = OpenOptions::new();
+    let lock = options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(ElementError::Locked { path: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn object_key(id: u32) -> String {
+    format!("{OBJECT}{id:08x}")
+}
+
+/// JSON in a buffer that is large enough not to be moved, which would leave a copy of the keys behind.
+fn json(value: &impl Serialize, footprint: usize) -> Result<Zeroizing<Vec<u8>>, String> {
+    let mut json = Zeroizing::new(Vec::with_capacity(1024 + 8 * footprint));
+    serde_json::to_writer(&mut *json, value).map_err(|error| error.to_string())?;
+    Ok(json)
+}
+
+/// The state from the values of a journal.
+fn decode(path: &Path, values: &Values) -> Result<(State, Gp), ElementError> {
+    let corrupt = |detail| ElementError::Corrupt { path: path.to_owned(), detail };
+    let value = |key: &[u8]| {
+        let name = || format!("it has no {}", String::from_utf8_lossy(key));
+        values.get(key).ok_or_else(|| corrupt(name()))
+    };
+    let mut state = State::decode(value(CHIP)?).map_err(corrupt)?;
+    for (key, value) in values.range(OBJECT.as_bytes().to_vec()..) {
+        if !key.starts_with(OBJECT.as_bytes()) {
+            break;
+        }
+        let id = state.decode_one(value).map_err(corrupt)?;
+        if *key != object_key(id).as_bytes() {
+            return Err(corrupt(format!("the object {id:08x} stands under another id")));
+        }
+    }
+    let mut gp = Gp::decode(value(GP)?).map_err(corrupt)?;
+    let keys: Result<Vec<KeySet>, _> = serde_json::from_slice(value(KEYS)?);
+    gp.keys = keys.map_err(|error| corrupt(error.to_string()))?;
+    Ok((state, gp))
+}
+
+/// Reads a state of the formats 1 and 2.
+fn read_old(path: &Path, bytes: &[u8]) -> Result<(State, Option<Gp>), ElementError> {
+    let corrupt = |detail| ElementError::Corrupt { path: path.to_owned(), detail };
+    let (objects, gp) = body(bytes).map_err(corrupt)?;
+    let state = State::decode(objects).map_err(corrupt)?;
+    let gp = gp.map(Gp::decode).transpose().map_err(corrupt)?;
+    Ok((state, gp))
+}
+
+/// The lines of JSON behind the header line of the formats 1 and 2, when they are what the header says: the applet's, and
+/// the card manager's.
 fn body(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), String> {
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("there is no header line")?;
     let (header, rest) = bytes.split_at(end);
@@ -155,12 +200,9 @@ fn body(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), String> {
     if header == format!("{FORMAT_1} {digest}").as_bytes() {
         return Ok((json, None));
     }
-    let expected = format!("{FORMAT} {digest}");
+    let expected = format!("{FORMAT_2} {digest}");
     if header != expected.as_bytes() {
-        return Err(format!(
-            "the header line is {:?}, expected {expected:?}",
-            String::from_utf8_lossy(header)
-        ));
+        return Err(format!("its first line is {:?}, of no known format", String::from_utf8_lossy(header)));
     }
     let mut lines = json.split(|byte| *byte == b'\n');
     match (lines.next(), lines.next(), lines.next(), lines.next()) {

@@ -10,7 +10,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::atomic::AtomicBool;
 
 use touchmark_element::{Element, ElementError, Fault, tcp};
-use touchmark_identity::apdu::se05x::{AID, Instruction, TAG_1, TAG_2};
+use touchmark_identity::apdu::se05x::{AID, Instruction, TAG_1, TAG_2, TAG_3, TAG_4};
 use touchmark_identity::apdu::{Command, Response, StatusWord, tlv};
 
 const COUNTER: u32 = 0x5000_0000;
@@ -63,13 +63,14 @@ fn with_counter(dir: &Path) -> Element {
 fn a_torn_write_is_never_visible() {
     let dir = tempfile::tempdir().unwrap();
     let mut element = with_counter(dir.path());
+    let whole = fs::read(dir.path().join("state")).unwrap();
     Fault::POWER_CUT_BEFORE_COMMIT.arm(dir.path()).unwrap();
     assert!(element.transmit(&increment()).is_empty(), "no answer without power");
     assert!(element.transmit(&select()).is_empty(), "not even later");
     assert!(!element.is_powered());
     drop(element);
-    let torn = fs::read(dir.path().join("state.new")).unwrap();
-    assert!(torn.len() < fs::read(dir.path().join("state")).unwrap().len(), "the fault left a torn file");
+    let torn = fs::read(dir.path().join("state")).unwrap();
+    assert!(torn.len() > whole.len() && torn.starts_with(&whole), "the fault left half a record");
 
     let mut element = Element::open(dir.path()).unwrap();
     assert_eq!(counter(&mut element), 1, "the count that was not made durable is not there");
@@ -126,7 +127,7 @@ fn an_unreadable_state_is_refused_and_left_alone() {
         assert_eq!(fs::read(&path).unwrap(), bad);
         assert!(matches!(Element::create(dir.path(), now()), Err(ElementError::Exists { .. })));
     }
-    for end in [0, 1, 100, good.len() - 1] {
+    for end in [0, 1, 10, 25, 26, 100] {
         fs::write(&path, &good[..end]).unwrap();
         assert!(matches!(Element::open(dir.path()), Err(ElementError::Corrupt { .. })), "cut at {end}");
     }
@@ -135,7 +136,7 @@ fn an_unreadable_state_is_refused_and_left_alone() {
 /// A state of the format before there was a card manager: a key pair, and a counter at 7.
 #[test]
 fn format_1_is_read_and_written_anew() {
-    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/test-state-1");
+    let sample = &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/test-state-1");
     let dir = tempfile::tempdir().unwrap();
     fs::copy(sample, dir.path().join("state")).unwrap();
     for _ in 0..2 {
@@ -146,7 +147,43 @@ fn format_1_is_read_and_written_anew() {
         let domain = element.transmit(&[0x00, 0xA4, 0x04, 0x00, 0x05, 0xA0, 0x00, 0x00, 0x01, 0x51, 0x00]);
         assert!(domain.ends_with(&[0x90, 0x00]), "the card manager is that of a new card");
     }
-    assert!(fs::read(dir.path().join("state")).unwrap().starts_with(b"touchmark-element-state/2 "));
+    assert!(fs::read(dir.path().join("state")).unwrap().starts_with(b"touchmark-element-state/3\n"));
+
+    // The power fails while the new format is written in the old one's place.
+    for word in ["power-cut-in-write", "power-cut-between-writes", "power-cut-after-write"] {
+        for write in 1..=2 {
+            let dir = tempfile::tempdir().unwrap();
+            fs::copy(sample, dir.path().join("state")).unwrap();
+            fs::write(dir.path().join("fault"), format!("write={write} {word}")).unwrap();
+            assert!(
+                matches!(Element::open(dir.path()), Err(ElementError::PowerCut { .. })),
+                "{word} {write}"
+            );
+            assert_eq!(counter(&mut Element::open(dir.path()).unwrap()), 7, "{word} {write}");
+        }
+    }
+}
+
+/// The last record, cut at every byte: the old object or the new one, whole.
+#[test]
+fn a_cut_at_every_byte_of_a_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut element = with_counter(dir.path());
+    element.transmit(&generate(0x4000_0010));
+    let before = fs::read(dir.path().join("state")).unwrap();
+    assert_eq!(element.transmit(&increment()), [0x90, 0x00]);
+    drop(element);
+    let behind = fs::read(dir.path().join("state")).unwrap();
+    assert!(behind.starts_with(&before));
+    for cut in before.len()..=behind.len() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("state"), &behind[..cut]).unwrap();
+        let mut element = Element::open(dir.path()).unwrap();
+        assert_eq!(counter(&mut element), if cut == behind.len() { 2 } else { 1 }, "cut at {cut}");
+        assert_eq!(element.transmit(&increment()), [0x90, 0x00], "it goes on");
+        drop(element);
+        assert_eq!(counter(&mut Element::open(dir.path()).unwrap()), if cut == behind.len() { 3 } else { 2 });
+    }
 }
 
 #[test]
@@ -195,27 +232,79 @@ fn exchange(stream: &mut TcpStream, apdu: &[u8]) -> std::io::Result<Vec<u8>> {
     Ok(response)
 }
 
+/// Starts a process that serves the element, and connects to it.
+fn serve(dir: &Path) -> (Server, TcpStream) {
+    let mut child = Process::new(std::env::current_exe().unwrap())
+        .args(["--exact", "serve_for_the_parent", "--ignored", "--nocapture"])
+        .env(DIRECTORY, dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let server = Server(child);
+    let port: u16 = lines
+        .map(|line| line.unwrap())
+        .find_map(|line| line.strip_prefix("port ").map(|port| port.parse().unwrap()))
+        .unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    assert!(exchange(&mut stream, &select()).unwrap().ends_with(&[0x90, 0x00]));
+    (server, stream)
+}
+
+/// A file is rewritten as fast as it goes, over more than one writing anew of the journal, and the process is killed at
+/// whatever it does just then: the file is the last acknowledged or the one that was sent behind it, whole.
+#[test]
+fn kill_dash_nine_in_a_storm_of_writes() {
+    const FILE: u32 = 0x5000_0003;
+    let content = |number: u16| number.to_be_bytes().repeat(400);
+    let write = |number: u16| {
+        let (id, content) = (FILE.to_be_bytes(), content(number));
+        apdu(Instruction::WriteBinary, &[(TAG_1, &id), (TAG_3, &[0x03, 0x20]), (TAG_4, &content)])
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut element = with_counter(dir.path());
+    assert_eq!(element.transmit(&write(0)), [0x90, 0x00]);
+    drop(element);
+    let mut acknowledged = 0u16;
+    for round in 0..16u64 {
+        let (mut server, mut stream) = serve(dir.path());
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_micros(round * round * 1_000 + round * 137));
+            server.0.kill().unwrap();
+            server.0.wait().unwrap();
+        });
+        while exchange(&mut stream, &write(acknowledged + 1)).is_ok_and(|answer| answer == [0x90, 0x00]) {
+            acknowledged += 1;
+        }
+        killer.join().unwrap();
+        let mut element = Element::open(dir.path()).unwrap();
+        element.transmit(&select());
+        let read = Instruction::ReadObject.command(tlv::encode(&[(TAG_1, &FILE.to_be_bytes())]).unwrap());
+        let read = Command { le: Some(65_536), ..read }.encode().unwrap();
+        let found = Response::parse(&element.transmit(&read)).unwrap().data;
+        let found = tlv::Tlvs::parse(&found).unwrap().required(TAG_1).unwrap().to_vec();
+        let number = u16::from_be_bytes([found[0], found[1]]);
+        assert_eq!(found, content(number), "a mixture");
+        assert!(
+            number == acknowledged || number == acknowledged + 1,
+            "{acknowledged} was acknowledged, {number} is there"
+        );
+        acknowledged = number;
+        assert_eq!(counter(&mut element), 1);
+    }
+    // Each write takes 1,700 bytes, and most are outdated.
+    let length = fs::metadata(dir.path().join("state")).unwrap().len();
+    assert!(length < 1_100_000, "{length} bytes for {acknowledged} writes");
+}
+
 #[test]
 fn kill_dash_nine() {
     let dir = tempfile::tempdir().unwrap();
     drop(with_counter(dir.path()));
     let mut acknowledged = 1;
     for round in 0..4 {
-        let mut child = Process::new(std::env::current_exe().unwrap())
-            .args(["--exact", "serve_for_the_parent", "--ignored", "--nocapture"])
-            .env(DIRECTORY, dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut server = Server(child);
-        let port: u16 = lines
-            .map(|line| line.unwrap())
-            .find_map(|line| line.strip_prefix("port ").map(|port| port.parse().unwrap()))
-            .unwrap();
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        assert!(exchange(&mut stream, &select()).unwrap().ends_with(&[0x90, 0x00]));
+        let (mut server, mut stream) = serve(dir.path());
         for _ in 0..=round {
             assert_eq!(exchange(&mut stream, &increment()).unwrap(), [0x90, 0x00]);
             acknowledged += 1;

@@ -238,13 +238,30 @@ fn a_chip_that_lies_about_its_id_is_refused() {
     host.generate();
     let id = hex::encode(host.0.chip_id());
     drop(host);
-    // Its state is edited, and gets a header that fits.
+    // Its state is edited, and gets hashes that fit: each record has the length of its payload (4 bytes), a check of that
+    // (4) and a hash (32), both with the hash before.
     let path = dir.path().join("state");
-    let state = fs::read_to_string(&path).unwrap();
-    let (header, json) = state.split_once('\n').unwrap();
-    let json = json.replacen(&id, &"ee".repeat(18), 1);
-    let format = header.split_once(' ').unwrap().0;
-    fs::write(&path, format!("{format} {}\n{json}", hex::encode(sha256(json.as_bytes())))).unwrap();
+    let state = fs::read(&path).unwrap();
+    let end = state.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let (format, mut records) = state.split_at(end);
+    let (mut edited, mut hash, mut found) = (format.to_vec(), sha256(format), false);
+    while !records.is_empty() {
+        let (header, rest) = records.split_at(40);
+        let bytes = u32::from_be_bytes(header[..4].try_into().unwrap());
+        let (payload, rest) = rest.split_at(usize::try_from(bytes).unwrap());
+        let mut payload = payload.to_vec();
+        let at = payload.windows(36).position(|part| part == id.as_bytes());
+        if let Some(at) = at.filter(|_| !found) {
+            payload[at..at + 36].copy_from_slice(&[b'e'; 36]);
+            found = true;
+        }
+        let check = sha256(&[&hash, &header[..4]].concat());
+        hash = sha256(&[&hash[..], &header[..4], &payload].concat());
+        edited.extend([&header[..4], &check[..4], &hash, &payload].concat());
+        records = rest;
+    }
+    assert!(found);
+    fs::write(&path, edited).unwrap();
     let evidence = Host::select(Element::open(dir.path()).unwrap()).evidence(OBJECT);
     assert!(matches!(refused(&evidence), AppraisalError::WrongValue { what: "the id of the chip", .. }));
 }

@@ -169,9 +169,12 @@ impl Sweep {
 
     /// Runs the script with a fault, and compares what is found. `None` when the fault never struck, else the command at
     /// which it did, and whether that changed anything.
-    fn run(&self, when: Trigger, point: Point) -> Option<(usize, bool)> {
+    fn run(&self, when: Trigger, point: Point, compact: bool) -> Option<(usize, bool)> {
         let dir = copy(self.origin.path());
         let mut rig = Rig::open(dir.path());
+        if compact {
+            rig.element.card.compact_always();
+        }
         let fault = Fault { when, what: Effect::PowerCut(point) };
         fault.arm(dir.path()).unwrap();
         let mut before = rig.image(true);
@@ -204,7 +207,7 @@ fn at_every_command() {
     let changes = |at: usize| sweep.states[at] != sweep.states[at + 1] || at == 8;
     for at in 0..sweep.steps.len() {
         for point in Point::ALL {
-            let struck = sweep.run(Trigger::Apdu(u64::try_from(at + 1).unwrap()), point);
+            let struck = sweep.run(Trigger::Apdu(u64::try_from(at + 1).unwrap()), point, false);
             let writing = (at..sweep.steps.len()).find(|at| changes(*at));
             let expected = match point {
                 Point::BeforeApdu => Some((at, false)),
@@ -217,17 +220,36 @@ fn at_every_command() {
     }
 }
 
+/// The commands that change something.
+const WRITING: [usize; 14] = [1, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 16, 17];
+
 #[test]
 fn at_every_write() {
     let sweep = Sweep::new();
     for point in [Point::InWrite, Point::BetweenWrites, Point::AfterWrite, Point::BeforeAnswer] {
         let mut commands = Vec::new();
         for write in 1.. {
-            let Some((at, done)) = sweep.run(Trigger::Write(write), point) else { break };
+            let Some((at, done)) = sweep.run(Trigger::Write(write), point, false) else { break };
             assert_eq!(done, matches!(point, Point::AfterWrite | Point::BeforeAnswer), "{point:?} {write}");
             commands.push(at);
         }
         // Every command that changes something makes one write.
-        assert_eq!(commands, [1, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 16, 17], "{point:?}");
+        assert_eq!(commands, WRITING, "{point:?}");
+    }
+}
+
+/// The same where the journal is written anew behind each command: three writes, of which the first decides.
+#[test]
+fn at_every_write_of_a_journal_that_is_written_anew() {
+    let sweep = Sweep::new();
+    for point in [Point::InWrite, Point::BetweenWrites, Point::AfterWrite] {
+        let mut commands = Vec::new();
+        for write in 1.. {
+            let Some((at, done)) = sweep.run(Trigger::Write(write), point, true) else { break };
+            assert_eq!(done, write % 3 != 1 || point == Point::AfterWrite, "{point:?} {write}");
+            commands.push(at);
+        }
+        let expected: Vec<usize> = WRITING.iter().flat_map(|at| [*at; 3]).collect();
+        assert_eq!(commands, expected, "{point:?}");
     }
 }
