@@ -168,7 +168,8 @@ fn submodules_are_records_of_their_kind() {
     let (_, envelope) = sample(SAMPLE_2);
     let claims = claims_of(&envelope);
     let place = claims.iter().position(|(key, _)| *key == Value::from(266)).unwrap();
-    let change = |change: &dyn Fn(&mut Vec<(Value, Value)>)| {
+    type Pairs = Vec<(Value, Value)>;
+    let change = |change: &dyn Fn(&mut Pairs)| {
         let mut claims = claims.clone();
         let Value::Map(submods) = &mut claims[place].1 else { panic!("a map") };
         change(submods);

@@ -239,7 +239,7 @@ fn a_link_that_could_not_be_made_anew_is_made_anew_before_the_next_command() {
     let mut fates = vec![Arrives; 8];
     fates.extend([Lost, Lost, Arrives, Damaged, Damaged, Arrives, Lost, Arrives, Damaged, Lost, Damaged]);
     let (mut host, _) = Host::open(Bus::new(&fates, 0)).unwrap();
-    let [first, second, third, ..] = commands().try_into().unwrap_or_else(|_| [const { Vec::new() }; 5]);
+    let [first, second, third, ..] = commands().try_into().unwrap_or([const { Vec::new() }; 5]);
     assert_eq!(host.transceive(&first).unwrap(), [first.as_slice(), &first].concat());
     assert!(matches!(host.transceive(&second), Err(LinkError::Bus(_))));
     assert_eq!(host.transceive(&third).unwrap(), [third.as_slice(), &third].concat());
