@@ -58,20 +58,21 @@ pub(crate) fn process(
     protection: Option<Level>,
     command: &Command,
 ) -> Result<Reply, Refusal> {
-    let instruction = instruction_of(command)?;
-    let fields = Tlvs::parse(&command.data)?;
-    let in_session = instruction == Instruction::ProcessSessionCmd;
+    let session = Instruction::ProcessSessionCmd.spec();
+    let in_session = (command.ins, command.p1, command.p2) == (session.ins, session.p1, session.p2);
     // "Enabled means full encryption and MAC, both on C-APDU and R-APDU." A session that is open may still end.
     let full = protection.is_some_and(|level| level.byte() == Level::FULL.byte());
-    if card.state().settings.platform_required && !full && !(in_session && session::closes(&fields)) {
-        return Err(Refusal::Security);
-    }
+    let shut = card.state().settings.platform_required && !full;
     let secure = protection.is_some_and(|level| level.command_mac() && level.command_encryption());
     card.iot().caller = Caller { user: 0, secure };
     if !in_session {
-        return carry_out(card, command).map(Reply::from);
+        return if shut { Err(Refusal::Security) } else { carry_out(card, command).map(Reply::from) };
     }
-    if !instruction.accepts(&fields) {
+    let fields = Tlvs::parse(&command.data)?;
+    if shut && !session::closes(&fields) {
+        return Err(Refusal::Security);
+    }
+    if !Instruction::ProcessSessionCmd.accepts(&fields) {
         return Err(Refusal::Field);
     }
     session::process(card, &fields)
@@ -106,6 +107,7 @@ fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
         }
         Instruction::DeleteSecureObject => delete(card, &fields, policy),
         Instruction::WriteEcKeyPair => keys::write_pair(card, &fields),
+        Instruction::WriteEcKey => keys::rewrite(card, &fields),
         Instruction::WriteEcPrivateKey => keys::write_private(card, &fields),
         Instruction::WriteEcPublicKey => keys::write_public(card, &fields),
         Instruction::WriteBinary => files::write_binary(card, &fields),
