@@ -294,18 +294,20 @@ fn id_list(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
 /// The value of an object as far as it may leave: never a private key.
 fn value(card: &Card, object: &Object, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     allowed(card, object, rule::READ)?;
+    // Hosts leave out an offset of 0, and a length where they want the rest.
     let offset = fields.optional(TAG_2)?.map(u16::from_be_bytes);
     let length = fields.optional(TAG_3)?.map(u16::from_be_bytes);
-    match (&object.body, offset.or(length)) {
-        // NXP's hosts leave out an offset of 0.
-        (Body::Binary(data), _) => {
-            let rest = data.get(usize::from(offset.unwrap_or(0))..).ok_or(Refusal::Field)?;
-            let wanted = rest.get(..length.map_or(rest.len(), usize::from));
-            wanted.map(<[u8]>::to_vec).ok_or(Refusal::Field)
+    let range = (offset.is_some() || length.is_some())
+        .then(|| (usize::from(offset.unwrap_or(0)), length.map(usize::from)));
+    match (&object.body, range) {
+        (Body::Binary(data), None) => Ok(data.clone()),
+        (Body::Binary(data), Some((offset, length))) => {
+            let end = length.map_or(Some(data.len()), |length| offset.checked_add(length));
+            data.get(offset..end.ok_or(Refusal::Field)?).map(<[u8]>::to_vec).ok_or(Refusal::Field)
         }
-        (_, Some(_)) => Err(Refusal::Field),
         (Body::Counter { bytes, value, .. }, None) => Ok(counter_bytes(*bytes, *value)),
         (Body::Pcr { value, .. }, None) => Ok(value.to_vec()),
+        (_, Some(_)) => Err(Refusal::Field),
         (body, None) => keys::public_key(body),
     }
 }

@@ -766,13 +766,13 @@ commands! {
     ReadObject = "ReadObject", 0x02 0x00 0x00, [
         TAG_1 needs "object id, 4 bytes",
         TAG_2 maybe "offset, 2 bytes; binary objects; 0 when absent",
-        TAG_3 maybe "length, 2 bytes; binary objects; to the end when absent",
+        TAG_3 maybe "length, 2 bytes; binary objects; the rest when absent",
     ] -> [TAG_1 needs "public key, binary data, counter value or PCR"] => rule::READ;
     /// Reads an object and signs what was read.
     ReadObjectAttested = "ReadObject with attestation", 0x22 0x00 0x00, [
         TAG_1 needs "object id, 4 bytes",
         TAG_2 maybe "offset, 2 bytes; binary objects; 0 when absent",
-        TAG_3 maybe "length, 2 bytes; binary objects; to the end when absent",
+        TAG_3 maybe "length, 2 bytes; binary objects; the rest when absent",
         TAG_5 needs "attestation key id, 4 bytes",
         TAG_6 needs "attestation algorithm, 1 byte: ECDSA with 21 SHA-256, 22 SHA-384, 26 SHA-512; A3 Ed25519",
         TAG_7 needs "freshness, 16 bytes",
