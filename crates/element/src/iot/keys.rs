@@ -3,7 +3,7 @@
 use aws_lc_rs::key_wrap::{AES_128, AES_256, AesKek, KeyWrap};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair};
-use touchmark_identity::apdu::se05x::{Origin, TAG_2, TAG_3, TAG_4, rule};
+use touchmark_identity::apdu::se05x::{ObjectType, Origin, TAG_1, TAG_2, TAG_3, TAG_4, rule};
 use touchmark_identity::apdu::tlv::Tlvs;
 use zeroize::Zeroizing;
 
@@ -73,6 +73,18 @@ pub(super) fn write_pair(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8
         }
     };
     put(card, fields, id, old.as_deref(), origin, body)
+}
+
+/// WriteECKey without a key part, as hosts write objects that are there: the part is the object's.
+pub(super) fn rewrite(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
+    let id = u32::from_be_bytes(fields.exact(TAG_1)?);
+    let old = find(card, id).ok_or(Refusal::NoObject)?;
+    match old.object_type() {
+        ObjectType::EC_KEY_PAIR => write_pair(card, fields),
+        ObjectType::EC_PRIVATE_KEY => write_private(card, fields),
+        ObjectType::EC_PUBLIC_KEY => write_public(card, fields),
+        _ => Err(Refusal::NotSuited),
+    }
 }
 
 pub(super) fn write_private(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {

@@ -106,6 +106,7 @@ fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
         }
         Instruction::DeleteSecureObject => delete(card, &fields, policy),
         Instruction::WriteEcKeyPair => keys::write_pair(card, &fields),
+        Instruction::WriteEcKey => keys::rewrite(card, &fields),
         Instruction::WriteEcPrivateKey => keys::write_private(card, &fields),
         Instruction::WriteEcPublicKey => keys::write_public(card, &fields),
         Instruction::WriteBinary => files::write_binary(card, &fields),
