@@ -396,6 +396,8 @@ fn stores(seeds: &Seeds, work: &Path) -> Result<(), Failed> {
             "tpm:127.0.0.1:2321",
             "element:tcp:127.0.0.1:4000",
             "element:tcp:127.0.0.1:4000?scp03=a%26b.toml&kvn=0B",
+            "element:pcsc:Virtual%20PCD%2000%2000?scp03=a.toml",
+            "element:i2c:/dev/i2c-1",
             "pkcs11:token=My%20CA;serial=1?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/pin",
         ],
     )?;
@@ -482,8 +484,31 @@ fn apdus(seeds: &Seeds) -> Result<(), Failed> {
     let dialogue = joined(&[wrapped.encode()?, sealed.encode(), wrapped.data]);
     let update = [&[9; 10][..], &[0x30, 0x03, 0x70], &[7; 19]].concat();
     seeds.add("scp03_unwrap", [dialogue, update, new_keys].map(|seed| [&[5][..], &seed].concat()))?;
+    seeds.add("t1_frames", t1_frames())?;
     seeds.add("element_driver", (0..10).map(|act| [&[act][..], &joined(&answers)].concat()))?;
     Ok(())
+}
+
+/// A link that is opened, a command in two pieces, and its answer.
+fn t1_frames() -> Vec<Vec<u8>> {
+    use touchmark_identity::t1oi2c::{Block, Supervision, TO_ELEMENT, TO_HOST};
+    let ask = |kind| Block::Supervisory { kind, answer: false, data: Vec::new() }.encode(TO_ELEMENT);
+    let say = |kind, data| Block::Supervisory { kind, answer: true, data }.encode(TO_HOST);
+    let piece = |sequence, more| Block::Information { sequence, more, data: vec![0x80, 0x04, 0x00, 0x20] };
+    let atr = touchmark_element::t1::atr().encode();
+    let heard = [
+        ask(Supervision::Resynchronise),
+        ask(Supervision::InterfaceReset),
+        piece(false, true).encode(TO_ELEMENT),
+        piece(true, false).encode(TO_ELEMENT),
+        Block::Supervisory { kind: Supervision::MoreTime, answer: true, data: vec![1] }.encode(TO_ELEMENT),
+    ];
+    let said = [
+        say(Supervision::Resynchronise, Vec::new()),
+        say(Supervision::InterfaceReset, atr.clone()),
+        piece(false, false).encode(TO_HOST),
+    ];
+    [joined(&heard), joined(&said), atr].map(|seed| [&[1][..], &seed].concat()).into()
 }
 
 fn device(seeds: &Seeds, directory: &Path) -> Result<(), Failed> {
