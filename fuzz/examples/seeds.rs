@@ -31,7 +31,7 @@ use touchmark_identity::apdu::tlv;
 use touchmark_identity::apdu::{Response, StatusWord};
 use touchmark_identity::assurance::{Certification, CounterBudget, KeyAssurance, Part, Storage};
 use touchmark_identity::event::Event;
-use touchmark_identity::evidence::{Evidence, TpmEvidence};
+use touchmark_identity::evidence::{Envelope, Evidence, TpmEvidence};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::tpm::event_log::{Event as LogEvent, EventLog};
@@ -59,6 +59,8 @@ type Failed = Box<dyn std::error::Error>;
 
 /// Private key of the TEST root; public, as docs/keys.md says.
 const TEST_ROOT_KEY_PEM: &str = include_str!("../../crates/element/test-root/test-element-root.key.pem");
+const EVIDENCE_1: &str = include_str!("../../crates/identity/tests/samples/evidence-1.hex");
+const EVIDENCE_2: &str = include_str!("../../crates/identity/tests/samples/evidence-2.hex");
 const EVENTS: &str = include_str!("../../crates/identity/tests/samples/event-1.ndjson");
 /// ecdsa-with-SHA256 (RFC 5758 §3.2).
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
@@ -203,6 +205,12 @@ fn identity(seeds: &Seeds, element: &Evidence, tpm: &TpmEvidence) -> Result<(), 
     seeds.add("batch", batches)?;
     seeds.add("finding_line", FINDINGS.lines())?;
     seeds.add("evidence_cbor", [element.to_cbor(), Evidence::Tpm(tpm.clone()).to_cbor()])?;
+    let envelope = |evidence: &Evidence| Envelope::new(&nonce(), evidence.clone());
+    let samples = [EVIDENCE_1, EVIDENCE_2].map(|text| hex::decode(text.trim()));
+    let samples = samples.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let tpm = Evidence::Tpm(tpm.clone());
+    let envelopes = [element.to_cbor(), tpm.to_cbor(), envelope(element).to_cbor(), envelope(&tpm).to_cbor()];
+    seeds.add("evidence_envelope", envelopes.into_iter().chain(samples))?;
     let whole = KeyAssurance {
         part: Some(Part {
             vendor: "NXP".to_owned(),
