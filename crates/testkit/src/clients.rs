@@ -1,7 +1,6 @@
 //! The foreign clients of the workspace `peers`: programs that use crates of others against what we serve.
 //!
 //! `scripts/peers.sh` builds them. A client prints a line for each of its checks, `ok NAME` or `FAIL NAME why`.
-#![expect(clippy::panic, reason = "a launcher for tests fails the test that uses it")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
