@@ -31,7 +31,7 @@ use touchmark_identity::apdu::tlv;
 use touchmark_identity::apdu::{Response, StatusWord};
 use touchmark_identity::assurance::{Certification, CounterBudget, KeyAssurance, Part, Storage};
 use touchmark_identity::event::Event;
-use touchmark_identity::evidence::{Evidence, TpmEvidence};
+use touchmark_identity::evidence::{Envelope, Evidence, TpmEvidence};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::tpm::event_log::{Event as LogEvent, EventLog};
@@ -59,6 +59,8 @@ type Failed = Box<dyn std::error::Error>;
 
 /// Private key of the TEST root; public, as docs/keys.md says.
 const TEST_ROOT_KEY_PEM: &str = include_str!("../../crates/element/test-root/test-element-root.key.pem");
+const EVIDENCE_1: &str = include_str!("../../crates/identity/tests/samples/evidence-1.hex");
+const EVIDENCE_2: &str = include_str!("../../crates/identity/tests/samples/evidence-2.hex");
 const EVENTS: &str = include_str!("../../crates/identity/tests/samples/event-1.ndjson");
 /// ecdsa-with-SHA256 (RFC 5758 §3.2).
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
@@ -203,6 +205,12 @@ fn identity(seeds: &Seeds, element: &Evidence, tpm: &TpmEvidence) -> Result<(), 
     seeds.add("batch", batches)?;
     seeds.add("finding_line", FINDINGS.lines())?;
     seeds.add("evidence_cbor", [element.to_cbor(), Evidence::Tpm(tpm.clone()).to_cbor()])?;
+    let envelope = |evidence: &Evidence| Envelope::new(&nonce(), evidence.clone());
+    let samples = [EVIDENCE_1, EVIDENCE_2].map(|text| hex::decode(text.trim()));
+    let samples = samples.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let tpm = Evidence::Tpm(tpm.clone());
+    let envelopes = [element.to_cbor(), tpm.to_cbor(), envelope(element).to_cbor(), envelope(&tpm).to_cbor()];
+    seeds.add("evidence_envelope", envelopes.into_iter().chain(samples))?;
     let whole = KeyAssurance {
         part: Some(Part {
             vendor: "NXP".to_owned(),
@@ -396,6 +404,8 @@ fn stores(seeds: &Seeds, work: &Path) -> Result<(), Failed> {
             "tpm:127.0.0.1:2321",
             "element:tcp:127.0.0.1:4000",
             "element:tcp:127.0.0.1:4000?scp03=a%26b.toml&kvn=0B",
+            "element:pcsc:Virtual%20PCD%2000%2000?scp03=a.toml",
+            "element:i2c:/dev/i2c-1",
             "pkcs11:token=My%20CA;serial=1?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/pin",
         ],
     )?;
@@ -482,8 +492,31 @@ fn apdus(seeds: &Seeds) -> Result<(), Failed> {
     let dialogue = joined(&[wrapped.encode()?, sealed.encode(), wrapped.data]);
     let update = [&[9; 10][..], &[0x30, 0x03, 0x70], &[7; 19]].concat();
     seeds.add("scp03_unwrap", [dialogue, update, new_keys].map(|seed| [&[5][..], &seed].concat()))?;
+    seeds.add("t1_frames", t1_frames())?;
     seeds.add("element_driver", (0..10).map(|act| [&[act][..], &joined(&answers)].concat()))?;
     Ok(())
+}
+
+/// A link that is opened, a command in two pieces, and its answer.
+fn t1_frames() -> Vec<Vec<u8>> {
+    use touchmark_identity::t1oi2c::{Block, Supervision, TO_ELEMENT, TO_HOST};
+    let ask = |kind| Block::Supervisory { kind, answer: false, data: Vec::new() }.encode(TO_ELEMENT);
+    let say = |kind, data| Block::Supervisory { kind, answer: true, data }.encode(TO_HOST);
+    let piece = |sequence, more| Block::Information { sequence, more, data: vec![0x80, 0x04, 0x00, 0x20] };
+    let atr = touchmark_element::t1::atr().encode();
+    let heard = [
+        ask(Supervision::Resynchronise),
+        ask(Supervision::InterfaceReset),
+        piece(false, true).encode(TO_ELEMENT),
+        piece(true, false).encode(TO_ELEMENT),
+        Block::Supervisory { kind: Supervision::MoreTime, answer: true, data: vec![1] }.encode(TO_ELEMENT),
+    ];
+    let said = [
+        say(Supervision::Resynchronise, Vec::new()),
+        say(Supervision::InterfaceReset, atr.clone()),
+        piece(false, false).encode(TO_HOST),
+    ];
+    [joined(&heard), joined(&said), atr].map(|seed| [&[1][..], &seed].concat()).into()
 }
 
 fn device(seeds: &Seeds, directory: &Path) -> Result<(), Failed> {

@@ -69,7 +69,7 @@ pub fn nonce() -> Nonce {
 pub fn trial_policy() -> Policy {
     let endorsers =
         Endorsers::default().with_test_element_root(TEST_ROOT_CERTIFICATE_PEM).expect("the TEST root");
-    Policy { endorsers, dangerously_accept_test_endorsers: true }
+    Policy { endorsers, dangerously_accept_test_endorsers: true, ..Policy::default() }
 }
 
 /// The key pair that everybody knows.

@@ -173,6 +173,7 @@ fn outcome(client: &Client) -> Result<(), String> {
             let element = served(client, &[]);
             let values = [
                 ("pcsc_library", folder.library().display().to_string()),
+                ("pcsc_folder", folder.path().display().to_string()),
                 ("reader", LIBRARY_READER.to_owned()),
             ];
             let environment = [

@@ -39,16 +39,16 @@ fn a_quote_is_appraised_and_a_secret_follows_an_approval() {
     // What the approver signs comes with a quote.
     let approve = || {
         let quote =
-            ["--pcrs", "sha256:16", "--nonce", NONCE, "--to-approve", "state", "--reference", "6469736b"];
+            ["--pcrs", "sha256:16", "--nonce", NONCE, "--to-approve", "approved", "--reference", "6469736b"];
         let quoted =
             keystore(&swtpm, "quote", &[&quote[..], &["--out", "quote"]].concat(), &[]).must_end_with(0);
         assert_eq!(quoted.text(), "");
         let _silent = openssl::must(
             swtpm.folder(),
-            &["dgst", "-sha256", "-sign", "approver.key", "-out", "state.sig", "state"],
+            &["dgst", "-sha256", "-sign", "approver.key", "-out", "approved.sig", "approved"],
         );
     };
-    let unseal = ["--in", "sealed", "--approval", "state.sig"];
+    let unseal = ["--in", "sealed", "--approval", "approved.sig"];
     approve();
     assert_eq!(keystore(&swtpm, "unseal", &unseal, &[]).must_end_with(0).text(), hex::encode(b"a secret"));
     let _extended = tpm2_tool(&swtpm, "tpm2_pcrextend", &[&format!("16:sha256={}", "44".repeat(32))]);

@@ -28,6 +28,7 @@ use tss_esapi::traits::{Marshall, UnMarshall};
 use tss_esapi::{Context, TctiNameConf};
 
 type Outcome = Result<(), String>;
+type Check = fn(&mut Context, &Site) -> Outcome;
 
 /// What the command line says.
 struct Site {
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let checks: [(&str, fn(&mut Context, &Site) -> Outcome); 7] = [
+    let checks: [(&str, Check); 7] = [
         ("the key's public area", read_public),
         ("sign in an HMAC session", sign),
         ("sign in a session salted by the storage primary", salted),

@@ -40,15 +40,12 @@ fn curve(fields: &Tlvs<'_>, old: Option<&Object>) -> Result<Curve, Refusal> {
 }
 
 pub(super) fn write_pair(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
-    let given = (fields.find(TAG_3), fields.find(TAG_4));
-    let (wanted, origin) = match given {
-        (None, None) => (rule::GENERATE, Origin::INTERNAL),
-        _ => (rule::WRITE, Origin::EXTERNAL),
-    };
-    // An object that cannot be written is refused before the form of the keys is looked at: so NXP's test suite wants it.
+    let generates = fields.find(TAG_3).is_none() && fields.find(TAG_4).is_none();
+    let (wanted, origin) =
+        if generates { (rule::GENERATE, Origin::INTERNAL) } else { (rule::WRITE, Origin::EXTERNAL) };
     let (id, old) = target(card, fields, wanted)?;
     // "Private Key Value (TLV[TAG_3]) and Public Key Value (TLV[TAG_4]) must both be present, or both be absent."
-    let given = match given {
+    let given = match (fields.find(TAG_3), fields.find(TAG_4)) {
         (None, None) => None,
         (Some(private), Some(public)) => Some((private, public)),
         _ => return Err(Refusal::Field),

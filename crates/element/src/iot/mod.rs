@@ -307,9 +307,9 @@ fn value(card: &Card, object: &Object, fields: &Tlvs<'_>) -> Result<Vec<u8>, Ref
             let end = length.map_or(Some(data.len()), |length| offset.checked_add(length));
             data.get(offset..end.ok_or(Refusal::Field)?).map(<[u8]>::to_vec).ok_or(Refusal::Field)
         }
-        (_, Some(_)) => Err(Refusal::Field),
         (Body::Counter { bytes, value, .. }, None) => Ok(counter_bytes(*bytes, *value)),
         (Body::Pcr { value, .. }, None) => Ok(value.to_vec()),
+        (_, Some(_)) => Err(Refusal::Field),
         (body, None) => keys::public_key(body),
     }
 }

@@ -121,14 +121,16 @@ fn samples_of_both_versions_are_read_and_written() {
     assert_eq!(claims.contradicts(&computed), Some("oemid"));
 }
 
-fn claims_of(envelope: &Envelope) -> Vec<(Value, Value)> {
+type Entries = Vec<(Value, Value)>;
+
+fn claims_of(envelope: &Envelope) -> Entries {
     match cbor::read(&envelope.to_cbor()).unwrap() {
         Value::Tag(601, claims) => claims.into_map().unwrap(),
         other => panic!("{other:?}"),
     }
 }
 
-fn with_claims(claims: Vec<(Value, Value)>) -> Result<Envelope, EvidenceError> {
+fn with_claims(claims: Entries) -> Result<Envelope, EvidenceError> {
     Envelope::from_cbor(&cbor::write(&Value::Tag(601, Box::new(Value::Map(claims)))))
 }
 
@@ -168,8 +170,7 @@ fn submodules_are_records_of_their_kind() {
     let (_, envelope) = sample(SAMPLE_2);
     let claims = claims_of(&envelope);
     let place = claims.iter().position(|(key, _)| *key == Value::from(266)).unwrap();
-    type Pairs = Vec<(Value, Value)>;
-    let change = |change: &dyn Fn(&mut Pairs)| {
+    let change = |change: &dyn Fn(&mut Entries)| {
         let mut claims = claims.clone();
         let Value::Map(submods) = &mut claims[place].1 else { panic!("a map") };
         change(submods);

@@ -68,7 +68,7 @@ pub struct TokenMechanism {
 
 impl TokenMechanism {
     fn is_for(&self, name: MechanismType, flag: &str) -> bool {
-        self.number == *name && self.flags.contains(&flag)
+        self.number == number(name) && self.flags.contains(&flag)
     }
 }
 
@@ -119,7 +119,7 @@ impl Profiled for Pkcs11Store {
                 .map_err(refused("C_GetMechanismInfo"))?;
             mechanisms.push(TokenMechanism {
                 name: mechanism.to_string(),
-                number: *mechanism,
+                number: number(mechanism),
                 min_key_size: info.min_key_size(),
                 max_key_size: info.max_key_size(),
                 flags: flags(&info),
@@ -153,6 +153,11 @@ impl Profiled for Pkcs11Store {
             mechanisms,
         })
     }
+}
+
+#[expect(clippy::useless_conversion, reason = "CK_ULONG has 32 bits on other machines")]
+fn number(mechanism: MechanismType) -> u64 {
+    u64::from(*mechanism)
 }
 
 fn flags(info: &MechanismInfo) -> Vec<&'static str> {

@@ -22,25 +22,29 @@ const URI: &str = "TOUCHMARK_TEST_TOKEN";
 #[test]
 fn a_token_keeps_the_promises() {
     let Some(token) = Token::create("conformance") else { return };
-    let environment = ("SOFTHSM2_CONF", token.configuration());
-    apart("in_a_process_of_its_own", &environment, &token.uri(&token.pin_file()));
+    let environment = [("SOFTHSM2_CONF", token.configuration().display().to_string())];
+    apart("tests::in_a_process_of_its_own", &environment, &token.uri(&token.pin_file()));
 }
 
+/// kryoptic derives the keys of SCP03 inside, which SoftHSM does not.
 #[test]
 fn a_token_of_another_maker_keeps_them_too() {
-    let Some(token) = kryoptic::Token::prepare("conformance") else { return };
-    let environment = ("KRYOPTIC_CONF", token.configuration());
-    apart("makes_a_token", &environment, token.module.to_str().unwrap());
-    apart("in_a_process_of_its_own", &environment, &token.uri(&token.pin_file()));
+    for suite in ["tests::in_a_process_of_its_own", "probe::tests::any_token_by_its_address"] {
+        let Some(token) = kryoptic::Token::prepare("conformance") else { return };
+        let environment = [
+            ("KRYOPTIC_CONF", token.configuration().display().to_string()),
+            ("TOUCHMARK_TEST_TOKEN_SCP03", "in-token".to_owned()),
+        ];
+        apart("tests::makes_a_token", &environment, &token.module.display().to_string());
+        apart(suite, &environment, &token.uri(&token.pin_file()));
+    }
 }
 
-/// Runs one of the tests below in a process of its own.
-fn apart(test: &str, environment: &(&str, std::path::PathBuf), token: &str) {
+/// Runs one of the tests of this module in a process of its own.
+fn apart(test: &str, environment: &[(&str, String)], token: &str) {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--ignored", "--exact", &format!("pkcs11::tests::{test}"), "--nocapture"])
-        .env(environment.0, &environment.1)
-        .env(URI, token);
+    command.args(["--ignored", "--exact", &format!("pkcs11::{test}"), "--nocapture"]);
+    command.envs(environment.iter().map(|(name, value)| (name, value))).env(URI, token);
     let finished = run(&mut command, &[]).must_end_with(0);
     assert!(finished.text().contains("1 passed"), "{}", finished.all());
 }
