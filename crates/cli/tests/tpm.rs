@@ -1,5 +1,4 @@
 //! A TPM (swtpm) at the command line: quotes, and secrets that follow the state of the platform.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers: a surprise is a panic")]
 
 use std::fs;
 use std::process::Command;
