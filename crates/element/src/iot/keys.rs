@@ -3,7 +3,7 @@
 use aws_lc_rs::key_wrap::{AES_128, AES_256, AesKek, KeyWrap};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair};
-use touchmark_identity::apdu::se05x::{Origin, TAG_2, TAG_3, TAG_4, rule};
+use touchmark_identity::apdu::se05x::{ObjectType, Origin, TAG_1, TAG_2, TAG_3, TAG_4, rule};
 use touchmark_identity::apdu::tlv::Tlvs;
 use zeroize::Zeroizing;
 
@@ -40,17 +40,16 @@ fn curve(fields: &Tlvs<'_>, old: Option<&Object>) -> Result<Curve, Refusal> {
 }
 
 pub(super) fn write_pair(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
+    let generates = fields.find(TAG_3).is_none() && fields.find(TAG_4).is_none();
+    let (wanted, origin) =
+        if generates { (rule::GENERATE, Origin::INTERNAL) } else { (rule::WRITE, Origin::EXTERNAL) };
+    let (id, old) = target(card, fields, wanted)?;
     // "Private Key Value (TLV[TAG_3]) and Public Key Value (TLV[TAG_4]) must both be present, or both be absent."
     let given = match (fields.find(TAG_3), fields.find(TAG_4)) {
         (None, None) => None,
         (Some(private), Some(public)) => Some((private, public)),
         _ => return Err(Refusal::Field),
     };
-    let (wanted, origin) = match given {
-        None => (rule::GENERATE, Origin::INTERNAL),
-        Some(_) => (rule::WRITE, Origin::EXTERNAL),
-    };
-    let (id, old) = target(card, fields, wanted)?;
     let curve = curve(fields, old.as_deref())?;
     let body = match (curve.signing(), given) {
         (Some(algorithm), None) => {
@@ -74,6 +73,18 @@ pub(super) fn write_pair(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8
         }
     };
     put(card, fields, id, old.as_deref(), origin, body)
+}
+
+/// WriteECKey without a key part, as hosts write objects that are there: the part is the object's.
+pub(super) fn rewrite(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {
+    let id = u32::from_be_bytes(fields.exact(TAG_1)?);
+    let old = find(card, id).ok_or(Refusal::NoObject)?;
+    match old.object_type() {
+        ObjectType::EC_KEY_PAIR => write_pair(card, fields),
+        ObjectType::EC_PRIVATE_KEY => write_private(card, fields),
+        ObjectType::EC_PUBLIC_KEY => write_public(card, fields),
+        _ => Err(Refusal::NotSuited),
+    }
 }
 
 pub(super) fn write_private(card: &mut Card, fields: &Request<'_>) -> Result<Vec<u8>, Refusal> {

@@ -58,20 +58,21 @@ pub(crate) fn process(
     protection: Option<Level>,
     command: &Command,
 ) -> Result<Reply, Refusal> {
-    let instruction = instruction_of(command)?;
-    let fields = Tlvs::parse(&command.data)?;
-    let in_session = instruction == Instruction::ProcessSessionCmd;
+    let session = Instruction::ProcessSessionCmd.spec();
+    let in_session = (command.ins, command.p1, command.p2) == (session.ins, session.p1, session.p2);
     // "Enabled means full encryption and MAC, both on C-APDU and R-APDU." A session that is open may still end.
     let full = protection.is_some_and(|level| level.byte() == Level::FULL.byte());
-    if card.state().settings.platform_required && !full && !(in_session && session::closes(&fields)) {
-        return Err(Refusal::Security);
-    }
+    let shut = card.state().settings.platform_required && !full;
     let secure = protection.is_some_and(|level| level.command_mac() && level.command_encryption());
     card.iot().caller = Caller { user: 0, secure };
     if !in_session {
-        return carry_out(card, command).map(Reply::from);
+        return if shut { Err(Refusal::Security) } else { carry_out(card, command).map(Reply::from) };
     }
-    if !instruction.accepts(&fields) {
+    let fields = Tlvs::parse(&command.data)?;
+    if shut && !session::closes(&fields) {
+        return Err(Refusal::Security);
+    }
+    if !Instruction::ProcessSessionCmd.accepts(&fields) {
         return Err(Refusal::Field);
     }
     session::process(card, &fields)
@@ -106,6 +107,7 @@ fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
         }
         Instruction::DeleteSecureObject => delete(card, &fields, policy),
         Instruction::WriteEcKeyPair => keys::write_pair(card, &fields),
+        Instruction::WriteEcKey => keys::rewrite(card, &fields),
         Instruction::WriteEcPrivateKey => keys::write_private(card, &fields),
         Instruction::WriteEcPublicKey => keys::write_public(card, &fields),
         Instruction::WriteBinary => files::write_binary(card, &fields),
@@ -294,18 +296,16 @@ fn id_list(card: &Card, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
 /// The value of an object as far as it may leave: never a private key.
 fn value(card: &Card, object: &Object, fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
     allowed(card, object, rule::READ)?;
+    // Hosts leave out an offset of 0, and a length where they want the rest.
     let offset = fields.optional(TAG_2)?.map(u16::from_be_bytes);
     let length = fields.optional(TAG_3)?.map(u16::from_be_bytes);
-    let range = match (offset, length) {
-        (None, None) => None,
-        (Some(offset), Some(length)) => Some((usize::from(offset), usize::from(length))),
-        _ => return Err(Refusal::Field),
-    };
+    let range = (offset.is_some() || length.is_some())
+        .then(|| (usize::from(offset.unwrap_or(0)), length.map(usize::from)));
     match (&object.body, range) {
         (Body::Binary(data), None) => Ok(data.clone()),
         (Body::Binary(data), Some((offset, length))) => {
-            let end = offset.checked_add(length).ok_or(Refusal::Field)?;
-            data.get(offset..end).map(<[u8]>::to_vec).ok_or(Refusal::Field)
+            let end = length.map_or(Some(data.len()), |length| offset.checked_add(length));
+            data.get(offset..end.ok_or(Refusal::Field)?).map(<[u8]>::to_vec).ok_or(Refusal::Field)
         }
         (Body::Counter { bytes, value, .. }, None) => Ok(counter_bytes(*bytes, *value)),
         (Body::Pcr { value, .. }, None) => Ok(value.to_vec()),

@@ -119,6 +119,10 @@ fn ends(refusal: Refusal) -> (Refusal, Fate) {
 
 impl Session {
     fn answer(&mut self, card: &mut Card, outside: Caller, raw: &RawCommand) -> Outcome<(Reply, Fate)> {
+        // The object may have been deleted since, on another channel or by the session itself.
+        if !card.state().objects.contains_key(&self.user) {
+            return Err(ends(Refusal::NotNow));
+        }
         let class = Class::parse(raw.command.cla).filter(|class| class.proprietary && class.channel == 0);
         let class = class.filter(|class| !class.chained).ok_or(stays(Refusal::Class))?;
         let opened = match (raw.command.ins, class.secure) {

@@ -282,6 +282,7 @@ fn keys_of_other_curves_vouch_with_their_own_algorithm() {
     assert_eq!(host.ask(Instruction::EcdsaSign, &sign), Err(POLICY));
 }
 
+/// RFC 6070 §2.
 #[test]
 fn pbkdf2_as_in_rfc_6070() {
     let mut host = Host::new();

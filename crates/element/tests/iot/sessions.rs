@@ -271,6 +271,19 @@ fn two_sessions_at_most_and_none_after_select() {
 }
 
 #[test]
+fn a_session_ends_with_its_authentication_object() {
+    let mut host = Host::new();
+    host.write_user_id(USER, 0, b"secret").unwrap();
+    host.write_file(FILE, &policy(USER, rule::READ)).unwrap();
+    let mut session = host.user_session(USER, b"secret").unwrap();
+    session.read(&mut host, FILE).unwrap();
+    host.delete(USER).unwrap();
+    assert_eq!(session.read(&mut host, FILE), Err(NOT_SUITED));
+    host.write_user_id(USER, 0, b"another").unwrap();
+    assert_eq!(session.read(&mut host, FILE), Err(NOT_SUITED), "it does not come back with another object");
+}
+
+#[test]
 fn a_session_has_as_many_commands_as_its_policy_says() {
     let mut host = Host::new();
     host.write_user_id(USER, 0, b"secret").unwrap();

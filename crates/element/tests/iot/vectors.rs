@@ -1,4 +1,5 @@
-//! Published vectors: NIST SP 800-38A appendix F, RFC 3394, 4231, 4493, 5869, 7748, 8032, FIPS 180-4.
+//! Published vectors: NIST SP 800-38A appendix F, RFC 3394 §4, RFC 4231 §4, RFC 4493 §4, RFC 5869 appendix A, RFC 7748 §6.1,
+//! RFC 8032 §7.1, FIPS 180-4.
 
 use touchmark_identity::apdu::se05x::{
     AES_CBC, AES_CBC_ISO9797_M1, AES_CBC_ISO9797_M2, AES_CBC_PKCS5, AES_CTR, AES_ECB, CMAC_AES,

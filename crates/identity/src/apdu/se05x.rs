@@ -695,6 +695,14 @@ commands! {
         TAG_2 maybe "curve id, 1 byte; for a new object",
         TAG_4 needs "public key to import: 04, x, y; on 25519 curves 32 bytes",
     ] -> [] => rule::WRITE, flags INS_AUTH | INS_TRANSIENT;
+    /// Writes an EC key that is there, of whatever part.
+    WriteEcKey = "WriteECKey (existing)", 0x01 0x01 0x00, [
+        TAG_MAX_ATTEMPTS maybe "not looked at",
+        TAG_1 needs "object id, 4 bytes",
+        TAG_2 maybe "curve id, 1 byte; the object's",
+        TAG_3 maybe "private key, as for the object's part",
+        TAG_4 maybe "public key, as for the object's part",
+    ] -> [] => rule::WRITE | rule::GENERATE, flags INS_AUTH | INS_TRANSIENT;
     /// Makes a user id, an authentication object.
     WriteUserId = "WriteUserID", 0x41 0x07 0x00, [
         TAG_POLICY maybe "policy set",
@@ -765,14 +773,14 @@ commands! {
     /// Reads an object.
     ReadObject = "ReadObject", 0x02 0x00 0x00, [
         TAG_1 needs "object id, 4 bytes",
-        TAG_2 maybe "offset, 2 bytes; binary objects, together with the length",
-        TAG_3 maybe "length, 2 bytes; binary objects, together with the offset",
+        TAG_2 maybe "offset, 2 bytes; binary objects; 0 when absent",
+        TAG_3 maybe "length, 2 bytes; binary objects; the rest when absent",
     ] -> [TAG_1 needs "public key, binary data, counter value or PCR"] => rule::READ;
     /// Reads an object and signs what was read.
     ReadObjectAttested = "ReadObject with attestation", 0x22 0x00 0x00, [
         TAG_1 needs "object id, 4 bytes",
-        TAG_2 maybe "offset, 2 bytes; binary objects, together with the length",
-        TAG_3 maybe "length, 2 bytes; binary objects, together with the offset",
+        TAG_2 maybe "offset, 2 bytes; binary objects; 0 when absent",
+        TAG_3 maybe "length, 2 bytes; binary objects; the rest when absent",
         TAG_5 needs "attestation key id, 4 bytes",
         TAG_6 needs "attestation algorithm, 1 byte: ECDSA with 21 SHA-256, 22 SHA-384, 26 SHA-512; A3 Ed25519",
         TAG_7 needs "freshness, 16 bytes",
