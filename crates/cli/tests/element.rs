@@ -96,7 +96,7 @@ fn a_store_behind_a_secure_channel() {
     assert!(probed.contains("secure-element"), "{probed}");
     assert_eq!(sequence(), Some(0));
 
-    let wrong = key_file(dir.path(), [3, 2, 1]);
+    let wrong = key_file(dir.path(), [2, 1, 3]);
     let refused = touchmark(&["keystore", "probe", "--store", &uri(&wrong)]);
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("KS-0020"), "{refused:?}");
