@@ -33,10 +33,11 @@ fn one_element_is_a_card_a_part_on_a_bus_and_one_reader_over_tcp() {
 
     let tcp = ready["tcp"].as_str().unwrap();
     let apdu = |apdu: &str| {
-        let answered = site.touchmark(&["element", "apdu", "--tcp", tcp, apdu]).must_end_with(0).text();
-        answered.trim().to_lowercase()
+        let answered = site.touchmark(&["element", "apdu", "--tcp", tcp, apdu]).must_end_with(0).json();
+        answered["answers"][0].as_str().unwrap().to_lowercase()
     };
-    assert!(apdu(SELECT).ends_with("9000"));
+    let selected = apdu(SELECT);
+    assert!(selected.ends_with("9000"), "{selected}");
     assert!(apdu(VERSION).ends_with("9000"), "a second connection goes on where the first was");
 
     let (mut card, _) = reader.accept().unwrap();
