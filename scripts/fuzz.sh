@@ -1,9 +1,11 @@
 #!/bin/sh
-# Runs the fuzz targets, each for some seconds: `scripts/fuzz.sh SECONDS [TARGET...]`, all of them when none is named.
+# Runs the fuzz targets, each for some seconds: `scripts/fuzz.sh SECONDS [TARGET...]`, all of them when none is named;
+# `keys` stands for those of key stores and evidence, which `make test` runs.
 #
 # cargo-fuzz wants a nightly toolchain for its coverage counters and the address sanitizer. Without one the targets are
 # built by the installed compiler without the sanitizer; coverage still guides them.
-# Inputs that were found are kept in fuzz/corpus, failures in fuzz/artifacts; both stay out of the repository.
+# Inputs that were found are kept in fuzz/corpus, failures in fuzz/artifacts, what each target printed in fuzz/logs; they
+# stay out of the repository.
 set -eu
 cd "$(dirname "$0")/.."
 seconds="${1:?seconds for each target}"
@@ -11,6 +13,9 @@ shift
 case "$seconds" in
     '' | *[!0-9]*) echo "usage: $0 SECONDS [TARGET...]" >&2; exit 2 ;;
 esac
+keys="apdu tlv_se05x scp03_unwrap t1_frames element_apdus element_driver tpm_structures tpm_answers tpm_event_log
+    evidence_cbor evidence_envelope attest_chain attest_element attest_tpm key_assurance_der"
+test "$*" != keys || set -- $keys
 scripts/ensure-tool.sh cargo-fuzz
 
 if cargo +nightly --version >/dev/null 2>&1; then
@@ -35,12 +40,19 @@ trap 'exit 4' INT TERM
 export TMPDIR="$work"
 
 CARGO_TARGET_DIR="$target_dir" cargo run --quiet --release --locked --manifest-path fuzz/Cargo.toml --example seeds fuzz/corpus
-fuzz build --sanitizer "$sanitizer" --target-dir "$target_dir"
-test "$#" -gt 0 || set -- $(fuzz list)
+if [ "$#" -gt 0 ]; then
+    for target in "$@"; do
+        fuzz build "$target" --sanitizer "$sanitizer" --target-dir "$target_dir"
+    done
+else
+    fuzz build --sanitizer "$sanitizer" --target-dir "$target_dir"
+    set -- $(fuzz list)
+fi
+mkdir -p fuzz/logs
 failed=""
 for target in "$@"; do
     printf '%-20s ' "$target"
-    log="$work/$target.log"
+    log="fuzz/logs/$target.log"
     # An input that takes more than ten seconds, or two gigabytes, is a failure too.
     if fuzz run "$target" --sanitizer "$sanitizer" --target-dir "$target_dir" -- \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"$log" 2>&1; then

@@ -27,7 +27,7 @@ pub const KNOWN_POINT: &str = "0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6
 /// Findings of every kind, one a line.
 pub const FINDINGS: &str = include_str!("../../crates/identity/tests/samples/finding-1.ndjson");
 /// What a snapshot of the monitor begins with.
-const SNAPSHOT_MAGIC: [u8; 4] = *b"TMS3";
+const SNAPSHOT_MAGIC: [u8; 4] = *b"TMS4";
 /// Serial number of a good certificate in the registry of [`authority`].
 pub const GOOD_SERIAL: [u8; 20] = [0x11; 20];
 /// Serial number of a certificate that counts as revoked there.
