@@ -26,11 +26,10 @@ demo: ## the demonstration; ARGS=--exit ends by itself
 
 # The tests come last, so that their summary line closes the output.
 test: export TOUCHMARK_REQUIRE_PEERS = 1
-test: ## everything that must hold: format, lints, documentation, the parsers of keys fuzzed for a minute, tests
+test: ## everything that must hold: format, lints, documentation, tests
 	@scripts/install-packages.sh test
 	@$(MAKE) --no-print-directory lint
 	$(CARGO) test --release --doc --workspace --locked --quiet
-	@scripts/fuzz.sh 4 keys
 	@scripts/test.sh
 
 lint: ## format, clippy, documentation

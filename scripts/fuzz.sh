@@ -1,10 +1,10 @@
 #!/bin/sh
 # Runs the fuzz targets, each for some seconds: `scripts/fuzz.sh SECONDS [TARGET...]`, all of them when none is named;
-# `keys` stands for those of key stores and evidence, which `make test` runs.
+# `keys` stands for those of key stores and evidence.
 #
 # cargo-fuzz wants a nightly toolchain for its coverage counters and the address sanitizer. Without one the targets are
 # built by the installed compiler without the sanitizer; coverage still guides them.
-# Inputs that were found are kept in fuzz/corpus, failures in fuzz/artifacts, what each target printed in fuzz/logs; they
+# Inputs that were found are kept in fuzz/corpus, failures in fuzz/artifacts, what each target printed in fuzz/target/logs; they
 # stay out of the repository.
 set -eu
 cd "$(dirname "$0")/.."
@@ -48,11 +48,11 @@ else
     fuzz build --sanitizer "$sanitizer" --target-dir "$target_dir"
     set -- $(fuzz list)
 fi
-mkdir -p fuzz/logs
+mkdir -p "$target_dir/logs"
 failed=""
 for target in "$@"; do
     printf '%-20s ' "$target"
-    log="fuzz/logs/$target.log"
+    log="$target_dir/logs/$target.log"
     # An input that takes more than ten seconds, or two gigabytes, is a failure too.
     if fuzz run "$target" --sanitizer "$sanitizer" --target-dir "$target_dir" -- \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >"$log" 2>&1; then

@@ -112,6 +112,8 @@ pub fn authority(directory: &Path) -> Authority {
             key: None,
             not_after_s: 4_000_000_000,
             spends_token: false,
+            predecessor: None,
+            renewal: false,
         };
         registry.intend(&intent, now()).expect("an intent");
     }

@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,9 @@ use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use criterion::{Criterion, criterion_group};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::session::UserType;
+use cryptoki::types::AuthPin;
 use touchmark_element::{Element, tcp};
 use touchmark_identity::apdu::se05x::{AID, Instruction};
 use touchmark_identity::apdu::{Command as Apdu, Response, StatusWord};
@@ -24,11 +28,17 @@ use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::tpm::TpmStore;
 use touchmark_keystore::uri::{Secret, StoreUri};
 use touchmark_testkit::element::ChannelKeyFile;
+use touchmark_testkit::kryoptic;
 use touchmark_testkit::softhsm::Token;
 use touchmark_testkit::swtpm::{EkKind, Swtpm};
 
-/// The address of a token for a process that has its configuration.
-const TOKEN: &str = "TOUCHMARK_BENCH_TOKEN";
+/// Names and addresses of tokens, a line each, for a process that has their configuration.
+const TOKENS: &str = "TOUCHMARK_BENCH_TOKENS";
+/// kryoptic's module, whose token is still to be made.
+const NEW_TOKEN: &str = "TOUCHMARK_BENCH_NEW_TOKEN";
+
+/// The label of each token.
+const LABEL: &str = "bench";
 
 fn now() -> Timestamp {
     Timestamp::from_micros(1_795_132_800_000_000)
@@ -63,11 +73,15 @@ fn sign(criterion: &mut Criterion) {
     let tpm = swtpm
         .as_ref()
         .map(|swtpm| -> Box<dyn KeyStore> { Box::new(TpmStore::open(&swtpm.address).expect("a TPM")) });
-    let token = std::env::var(TOKEN).ok().map(|uri| {
+    if let Ok(module) = std::env::var(NEW_TOKEN) {
+        make_token(Path::new(&module));
+    }
+    let tokens = std::env::var(TOKENS).unwrap_or_default();
+    let tokens = tokens.lines().filter_map(|line| line.split_once(' ')).map(|(name, uri)| {
         let uri: StoreUri = uri.parse().expect("an address");
-        uri.open(Secret::None).expect("a token")
+        (name, uri.open(Secret::None).expect("a token"))
     });
-    let others = tpm.map(|store| ("swtpm", store)).into_iter().chain(token.map(|store| ("SoftHSM2", store)));
+    let others = tpm.map(|store| ("swtpm", store)).into_iter().chain(tokens);
 
     let mut group = criterion.benchmark_group("signature");
     group.sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
@@ -120,14 +134,35 @@ fn exchange(criterion: &mut Criterion) {
 
 criterion_group!(benches, sign, exchange);
 
+/// Makes kryoptic's token, in the place that its configuration names.
+fn make_token(module: &Path) {
+    let context = Pkcs11::new(module).expect("a module");
+    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).expect("a module that starts");
+    let slots = context.get_slots_with_token().expect("slots");
+    let slot = *slots.first().expect("a slot");
+    context.init_token(slot, &AuthPin::from(kryoptic::SO_PIN), LABEL).expect("a token");
+    let session = context.open_rw_session(slot).expect("a session");
+    session.login(UserType::So, Some(&AuthPin::from(kryoptic::SO_PIN))).expect("the officer's PIN");
+    session.init_pin(&AuthPin::from(kryoptic::PIN)).expect("a PIN");
+}
+
 fn main() {
-    // SoftHSM2 looks for its configuration in the environment of the process.
-    if std::env::var_os(TOKEN).is_none()
-        && let Some(token) = Token::create("bench")
-    {
+    // Tokens look for their configuration in the environment of the process.
+    if std::env::var_os(TOKENS).is_none() {
         let mut again = Command::new(std::env::current_exe().expect("this program"));
-        again.args(std::env::args_os().skip(1)).env("SOFTHSM2_CONF", token.configuration());
-        again.env(TOKEN, token.uri(&token.pin_file()));
+        again.args(std::env::args_os().skip(1));
+        let mut tokens = String::new();
+        let softhsm = Token::create(LABEL);
+        if let Some(token) = &softhsm {
+            again.env("SOFTHSM2_CONF", token.configuration());
+            tokens.push_str(&format!("SoftHSM2 {}\n", token.uri(&token.pin_file())));
+        }
+        let kryoptic = kryoptic::Token::prepare(LABEL);
+        if let Some(token) = &kryoptic {
+            again.env("KRYOPTIC_CONF", token.configuration()).env(NEW_TOKEN, &token.module);
+            tokens.push_str(&format!("kryoptic {}\n", token.uri(&token.pin_file())));
+        }
+        again.env(TOKENS, tokens);
         assert!(again.status().expect("a child process").success(), "the benchmark failed");
         return;
     }
