@@ -20,7 +20,8 @@ use touchmark_keystore::uri::{Secret, StoreUri};
 use touchmark_keystore::{KeyStore, StoreError};
 use touchmark_testkit::openssl::must;
 use touchmark_testkit::process::run;
-use touchmark_testkit::softhsm::{PIN, Token};
+use touchmark_testkit::softhsm;
+use touchmark_testkit::token::{PIN, Token};
 
 const URI: &str = "TOUCHMARK_TEST_TOKEN";
 const FOLDER: &str = "TOUCHMARK_TEST_FOLDER";
@@ -52,7 +53,7 @@ fn put(token: &Token, file: &str, label: &str) {
 
 #[test]
 fn a_token_s_own_certificate_for_a_key_is_evidence() {
-    let Some(token) = Token::create("attesting") else { return };
+    let Some(token) = softhsm::create("attesting") else { return };
     if !touchmark_testkit::peer::all_present(&["openssl", "pkcs11-tool"]) {
         return;
     }

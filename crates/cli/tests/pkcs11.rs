@@ -7,7 +7,8 @@ use touchmark_testkit::openssl::must;
 use touchmark_testkit::peer;
 use touchmark_testkit::process::run;
 use touchmark_testkit::server::Site;
-use touchmark_testkit::softhsm::Token;
+use touchmark_testkit::softhsm;
+use touchmark_testkit::token::{PIN, Token};
 
 /// A site whose authority has its keys in a token, and the configuration with this store.
 fn site(token: &Token) -> Site {
@@ -24,7 +25,7 @@ fn an_authority_lives_on_a_token() {
     if !peer::all_present(&["curl", "openssl"]) {
         return;
     }
-    let Some(token) = Token::create("touchmark-ca") else { return };
+    let Some(token) = softhsm::create("touchmark-ca") else { return };
     let site = site(&token);
     let founded = site.authority(&["init"]).must_end_with(0).json();
     assert!(founded["keys"].as_str().unwrap().contains("touchmark-ca"), "{founded}");
@@ -59,14 +60,14 @@ fn an_authority_lives_on_a_token() {
 
 #[test]
 fn a_token_that_is_wrong_closed_or_missing_is_named() {
-    let Some(token) = Token::create("touchmark-ca") else { return };
+    let Some(token) = softhsm::create("touchmark-ca") else { return };
     let site = site(&token);
     let founded = site.authority(&["init"]).must_end_with(0).json();
     let fails = |store: &str, code: i32, says: &str| {
         site.configure(&keys(store));
         let failed = site.authority(&["init"]).must_end_with(code);
         assert!(failed.stderr.contains(says), "{says} is not in {}", failed.stderr);
-        assert!(!failed.all().contains(touchmark_testkit::softhsm::PIN), "the PIN is shown");
+        assert!(!failed.all().contains(PIN), "the PIN is shown");
     };
     let wrong = token.folder().join("wrong");
     std::fs::write(&wrong, "4321-test\n").unwrap();
@@ -77,7 +78,7 @@ fn a_token_that_is_wrong_closed_or_missing_is_named() {
     fails(&right.replace(&token.module.display().to_string(), "/nowhere.so"), 3, "/nowhere.so");
     fails("pkcs11:token=touchmark-ca?pin-value=1", 2, "pin-source");
     // A token with other keys is not this authority's, and nothing is made in its place.
-    let Some(other) = Token::create("touchmark-ca") else { return };
+    let Some(other) = softhsm::create("touchmark-ca") else { return };
     let stranger = Site::new(env!("CARGO_BIN_EXE_touchmark"), &keys(&other.uri(&other.pin_file())))
         .with_environment("SOFTHSM2_CONF", &other.configuration());
     let _other = stranger.authority(&["init"]).must_end_with(0);
@@ -91,7 +92,7 @@ fn a_token_that_is_wrong_closed_or_missing_is_named() {
 
 #[test]
 fn a_probe_prints_the_profile_of_a_token() {
-    let Some(token) = Token::create("probed") else { return };
+    let Some(token) = softhsm::create("probed") else { return };
     let probe = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_touchmark"));
         command.args(["keystore", "probe", "--store", &token.uri(&token.pin_file())]).args(more);

@@ -14,9 +14,6 @@ use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use criterion::{Criterion, criterion_group};
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::session::UserType;
-use cryptoki::types::AuthPin;
 use touchmark_element::{Element, tcp};
 use touchmark_identity::apdu::se05x::{AID, Instruction};
 use touchmark_identity::apdu::{Command as Apdu, Response, StatusWord};
@@ -28,9 +25,8 @@ use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::tpm::TpmStore;
 use touchmark_keystore::uri::{Secret, StoreUri};
 use touchmark_testkit::element::ChannelKeyFile;
-use touchmark_testkit::kryoptic;
-use touchmark_testkit::softhsm::Token;
 use touchmark_testkit::swtpm::{EkKind, Swtpm};
+use touchmark_testkit::{kryoptic, softhsm};
 
 /// Names and addresses of tokens, a line each, for a process that has their configuration.
 const TOKENS: &str = "TOUCHMARK_BENCH_TOKENS";
@@ -74,7 +70,7 @@ fn sign(criterion: &mut Criterion) {
         .as_ref()
         .map(|swtpm| -> Box<dyn KeyStore> { Box::new(TpmStore::open(&swtpm.address).expect("a TPM")) });
     if let Ok(module) = std::env::var(NEW_TOKEN) {
-        make_token(Path::new(&module));
+        kryoptic::make(Path::new(&module), LABEL);
     }
     let tokens = std::env::var(TOKENS).unwrap_or_default();
     let tokens = tokens.lines().filter_map(|line| line.split_once(' ')).map(|(name, uri)| {
@@ -134,30 +130,18 @@ fn exchange(criterion: &mut Criterion) {
 
 criterion_group!(benches, sign, exchange);
 
-/// Makes kryoptic's token, in the place that its configuration names.
-fn make_token(module: &Path) {
-    let context = Pkcs11::new(module).expect("a module");
-    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).expect("a module that starts");
-    let slots = context.get_slots_with_token().expect("slots");
-    let slot = *slots.first().expect("a slot");
-    context.init_token(slot, &AuthPin::from(kryoptic::SO_PIN), LABEL).expect("a token");
-    let session = context.open_rw_session(slot).expect("a session");
-    session.login(UserType::So, Some(&AuthPin::from(kryoptic::SO_PIN))).expect("the officer's PIN");
-    session.init_pin(&AuthPin::from(kryoptic::PIN)).expect("a PIN");
-}
-
 fn main() {
     // Tokens look for their configuration in the environment of the process.
     if std::env::var_os(TOKENS).is_none() {
         let mut again = Command::new(std::env::current_exe().expect("this program"));
         again.args(std::env::args_os().skip(1));
         let mut tokens = String::new();
-        let softhsm = Token::create(LABEL);
+        let softhsm = softhsm::create(LABEL);
         if let Some(token) = &softhsm {
             again.env("SOFTHSM2_CONF", token.configuration());
             tokens.push_str(&format!("SoftHSM2 {}\n", token.uri(&token.pin_file())));
         }
-        let kryoptic = kryoptic::Token::prepare(LABEL);
+        let kryoptic = kryoptic::prepare(LABEL);
         if let Some(token) = &kryoptic {
             again.env("KRYOPTIC_CONF", token.configuration()).env(NEW_TOKEN, &token.module);
             tokens.push_str(&format!("kryoptic {}\n", token.uri(&token.pin_file())));

@@ -1,71 +1,42 @@
 //! kryoptic: a PKCS#11 token in software, over OpenSSL and SQLite, made for one test.
-#![expect(clippy::panic, reason = "a launcher for tests fails the test that uses it")]
+#![expect(clippy::expect_used, reason = "a launcher for tests fails the test that uses it")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use tempfile::TempDir;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::session::UserType;
+use cryptoki::types::AuthPin;
 
 use crate::clients;
+use crate::token::{PIN, Token};
 
-/// The token's user PIN.
-pub const PIN: &str = "1234-test";
 /// The security officer's PIN, with which the token is made.
-pub const SO_PIN: &str = "so-test-1234";
+const SO_PIN: &str = "so-test-1234";
 
-/// A module and the place of a token that is still to be made (`C_InitToken`, `C_InitPIN`).
-#[derive(Debug)]
-pub struct Token {
-    /// The PKCS#11 module.
-    pub module: PathBuf,
-    /// The token's label.
-    pub label: String,
-    folder: TempDir,
+/// Prepares the place of a token that [`make`] makes; `None`, with a line on stderr, where the module is not built.
+///
+/// # Panics
+/// When its files cannot be written, and when the module is not built where peers are required.
+#[must_use]
+pub fn prepare(label: &str) -> Option<Token> {
+    let module = clients::built("libkryoptic_module.so")?;
+    Some(Token::new(module, label, |folder| {
+        let objects = folder.join("token.sql");
+        format!("[[slots]]\nslot = 42\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n", objects.display())
+    }))
 }
 
-impl Token {
-    /// Prepares a token; `None`, with a line on stderr, where the module is not built.
-    ///
-    /// # Panics
-    /// When its files cannot be written, and when the module is not built where peers are required.
-    #[must_use]
-    pub fn prepare(label: &str) -> Option<Self> {
-        let module = clients::built("libkryoptic_module.so")?;
-        let folder = tempfile::Builder::new().prefix("touchmark-kryoptic-").tempdir();
-        let folder = folder.unwrap_or_else(|error| panic!("cannot make a directory: {error}"));
-        let token = Self { module, label: label.to_owned(), folder };
-        let configuration = format!(
-            "[[slots]]\nslot = 42\ndbtype = \"sqlite\"\ndbargs = \"{}\"\n",
-            token.folder.path().join("token.sql").display()
-        );
-        let written = fs::write(token.configuration(), configuration)
-            .and_then(|()| fs::write(token.pin_file(), format!("{PIN}\n")));
-        if let Err(error) = written {
-            panic!("cannot write the token's configuration: {error}");
-        }
-        Some(token)
-    }
-
-    /// The file that `KRYOPTIC_CONF` has to name in the process that uses the token.
-    #[must_use]
-    pub fn configuration(&self) -> PathBuf {
-        self.folder.path().join("kryoptic.conf")
-    }
-
-    /// A file with the PIN.
-    #[must_use]
-    pub fn pin_file(&self) -> PathBuf {
-        self.folder.path().join("pin")
-    }
-
-    /// The token's address (RFC 7512), with this file as `pin-source`.
-    #[must_use]
-    pub fn uri(&self, pin_file: &Path) -> String {
-        format!(
-            "pkcs11:token={}?module-path={}&pin-source=file:{}",
-            self.label,
-            self.module.display(),
-            pin_file.display()
-        )
-    }
+/// Makes the token (`C_InitToken`, `C_InitPIN`), in a process whose `KRYOPTIC_CONF` names its configuration.
+///
+/// # Panics
+/// When the module refuses.
+pub fn make(module: &Path, label: &str) {
+    let context = Pkcs11::new(module).expect("a module");
+    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).expect("a module that starts");
+    let slots = context.get_slots_with_token().expect("slots");
+    let slot = *slots.first().expect("a slot");
+    context.init_token(slot, &AuthPin::from(SO_PIN), label).expect("a token");
+    let session = context.open_rw_session(slot).expect("a session");
+    session.login(UserType::So, Some(&AuthPin::from(SO_PIN))).expect("the officer's PIN");
+    session.init_pin(&AuthPin::from(PIN)).expect("a PIN");
 }

@@ -22,3 +22,4 @@ pub mod server;
 pub mod softhsm;
 pub mod swtpm;
 pub mod telemetry;
+pub mod token;

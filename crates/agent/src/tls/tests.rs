@@ -13,7 +13,7 @@ use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::tpm::TpmStore;
 use touchmark_keystore::uri::{Secret, StoreUri};
 use touchmark_testkit::process::run;
-use touchmark_testkit::softhsm::Token;
+use touchmark_testkit::softhsm;
 use touchmark_testkit::swtpm::{EkKind, Swtpm};
 
 use super::*;
@@ -231,7 +231,7 @@ const TOKEN: &str = "TOUCHMARK_TEST_TOKEN";
 
 #[test]
 fn a_token_authenticates_in_tls_1_3() {
-    let Some(token) = Token::create("tls") else { return };
+    let Some(token) = softhsm::create("tls") else { return };
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "tls::tests::any_token_authenticates_in_tls_1_3", "--nocapture"]);
     command.env("SOFTHSM2_CONF", token.configuration()).env(TOKEN, token.uri(&token.pin_file()));

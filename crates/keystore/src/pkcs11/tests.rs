@@ -6,12 +6,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::session::UserType;
-use cryptoki::types::AuthPin;
 use touchmark_testkit::kryoptic;
 use touchmark_testkit::process::run;
-use touchmark_testkit::softhsm::Token;
+use touchmark_testkit::softhsm;
 
 use crate::conformance;
 use crate::store::StoreError;
@@ -21,7 +18,7 @@ const URI: &str = "TOUCHMARK_TEST_TOKEN";
 
 #[test]
 fn a_token_keeps_the_promises() {
-    let Some(token) = Token::create("conformance") else { return };
+    let Some(token) = softhsm::create("conformance") else { return };
     let environment = [("SOFTHSM2_CONF", token.configuration().display().to_string())];
     apart("tests::in_a_process_of_its_own", &environment, &token.uri(&token.pin_file()));
 }
@@ -30,7 +27,7 @@ fn a_token_keeps_the_promises() {
 #[test]
 fn a_token_of_another_maker_keeps_them_too() {
     for suite in ["tests::in_a_process_of_its_own", "probe::tests::any_token_by_its_address"] {
-        let Some(token) = kryoptic::Token::prepare("conformance") else { return };
+        let Some(token) = kryoptic::prepare("conformance") else { return };
         let environment = [
             ("KRYOPTIC_CONF", token.configuration().display().to_string()),
             ("TOUCHMARK_TEST_TOKEN_SCP03", "in-token".to_owned()),
@@ -52,13 +49,7 @@ fn apart(test: &str, environment: &[(&str, String)], token: &str) {
 #[test]
 #[ignore = "run by a_token_of_another_maker_keeps_them_too, which sets its environment"]
 fn makes_a_token() {
-    let context = Pkcs11::new(Path::new(&std::env::var(URI).unwrap())).unwrap();
-    context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
-    let slot = context.get_slots_with_token().unwrap()[0];
-    context.init_token(slot, &AuthPin::from(kryoptic::SO_PIN), "conformance").unwrap();
-    let session = context.open_rw_session(slot).unwrap();
-    session.login(UserType::So, Some(&AuthPin::from(kryoptic::SO_PIN))).unwrap();
-    session.init_pin(&AuthPin::from(kryoptic::PIN)).unwrap();
+    kryoptic::make(Path::new(&std::env::var(URI).unwrap()), "conformance");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use touchmark_testkit::process::run;
-use touchmark_testkit::softhsm::{PIN, Token};
+use touchmark_testkit::softhsm;
+use touchmark_testkit::token::PIN;
 
 use super::*;
 use crate::conformance;
@@ -41,7 +42,7 @@ fn in_a_process_of_its_own() {
 
 #[test]
 fn softhsm_has_the_profile_that_it_is_known_for() {
-    let Some(token) = Token::create("profile") else { return };
+    let Some(token) = softhsm::create("profile") else { return };
     for test in ["any_token_by_its_address", "in_a_process_of_its_own"] {
         let mut command = Command::new(std::env::current_exe().unwrap());
         let test = format!("pkcs11::probe::tests::{test}");
