@@ -1,0 +1,124 @@
+//! `touchmark decide`: the models of what to build, what an attack costs, what the life costs.
+
+mod attack;
+mod cost;
+mod evidence;
+mod posture;
+mod reproduce;
+mod sources;
+mod storage;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use touchmark_economics::error::Text;
+use touchmark_economics::input::Inputs;
+use touchmark_economics::report::{Report, csv, html, markdown, terminal};
+
+use crate::failure::Usage;
+use crate::input::read;
+use crate::output::Printer;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Where to keep a device's key: options ranked, with the rules and sources behind them.
+    Storage(storage::Options),
+    /// What it costs to compromise many devices, by where the key lives and whether a secret is shared.
+    Attack(attack::Options),
+    /// What a fleet costs over its life, by where its keys are.
+    Cost(cost::Options),
+    /// How ready an organisation is: scores, and the artefacts that they need.
+    Posture(posture::Options),
+    /// The figures of two published articles beside ours.
+    Reproduce(reproduce::Options),
+    /// What a fleet can show for the clauses of a framework, and what is missing.
+    Evidence(evidence::Options),
+    /// The sources and inputs behind every figure.
+    Sources(sources::Options),
+}
+
+/// What every model takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// A file of inputs and sources that overrides the product's own; may be given more than once.
+    #[arg(long, value_name = "FILE")]
+    data: Vec<PathBuf>,
+    /// One input: `fleet.devices="40000 device"`; may be given more than once.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t = Format::Terminal)]
+    format: Format,
+    /// Write the report to this file instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Text for a terminal.
+    Terminal,
+    /// Markdown.
+    Markdown,
+    /// One HTML file with its charts inside.
+    Html,
+    /// The same as `--json`.
+    Json,
+    /// The figures and the series of the charts.
+    Csv,
+}
+
+impl Common {
+    /// The product's inputs with the user's instead where there are any.
+    fn inputs(&self) -> anyhow::Result<Inputs> {
+        let mut inputs = Inputs::own()?;
+        for path in &self.data {
+            let bytes = read(path)?;
+            let text = String::from_utf8(bytes)
+                .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
+            inputs = inputs.overridden(Text { file: &path.display().to_string(), text: &text })?;
+        }
+        for one in &self.set {
+            let Some((key, value)) = one.split_once('=') else {
+                return Err(Usage(format!(
+                    "--set {one}: write KEY=VALUE, as fleet.devices=\"40000 device\""
+                ))
+                .into());
+            };
+            inputs = inputs.given("--set", key.trim(), value.trim())?;
+        }
+        Ok(inputs)
+    }
+
+    /// Writes a report as it is wanted.
+    fn print(&self, report: &Report, printer: &Printer) -> anyhow::Result<()> {
+        let format = if printer.is_json() { Format::Json } else { self.format };
+        let text = match format {
+            Format::Terminal => terminal::written(report),
+            Format::Markdown => markdown::written(report),
+            Format::Html => html::page(report)?,
+            Format::Json => serde_json::to_string(report)?,
+            Format::Csv => csv::written(report),
+        };
+        match &self.out {
+            Some(path) => {
+                std::fs::write(path, text)?;
+                printer.say(&format!("written to {}", path.display()));
+                Ok(())
+            }
+            None => printer.data(report, &text),
+        }
+    }
+}
+
+pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
+    match verb {
+        Verb::Storage(options) => storage::run(&options, printer),
+        Verb::Attack(options) => attack::run(&options, printer),
+        Verb::Cost(options) => cost::run(&options, printer),
+        Verb::Posture(options) => posture::run(&options, printer),
+        Verb::Reproduce(options) => reproduce::run(&options, printer),
+        Verb::Evidence(options) => evidence::run(&options, printer),
+        Verb::Sources(options) => sources::run(&options, printer),
+    }
+}

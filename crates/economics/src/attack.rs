@@ -1,0 +1,1 @@
+//! What an attack on many devices costs the attacker.

@@ -1,0 +1,1 @@
+//! What a fleet costs over its life, by where its keys are.

@@ -1,0 +1,1 @@
+//! Whether one device's secret opens others: asked before anything about chips.
