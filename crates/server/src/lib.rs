@@ -16,6 +16,7 @@ pub mod app;
 pub mod config;
 pub mod control;
 pub mod dashboard;
+pub mod decide;
 pub mod error;
 pub mod events;
 pub mod gate;

@@ -8,8 +8,24 @@ use super::view::{BannerTone, Frame};
 /// The way back from a page: address and words, from the top down. The page itself is not among them.
 pub(super) type Crumbs<'a> = &'a [(&'a str, &'a str)];
 
+/// The pages that every page leads to.
+const PAGES: [(&str, &str); 4] =
+    [("/", "Overview"), ("/findings", "Findings"), ("/sources", "Sources"), ("/decide/cost", "Decide")];
+
 /// A whole page.
 pub(super) fn page(frame: &Frame, title: &str, crumbs: Crumbs<'_>, content: &Markup) -> String {
+    page_with(frame, title, crumbs, content, &[], &[])
+}
+
+/// A whole page with further style sheets and scripts, by the names of their assets.
+pub(super) fn page_with(
+    frame: &Frame,
+    title: &str,
+    crumbs: Crumbs<'_>,
+    content: &Markup,
+    styles: &[&str],
+    scripts: &[&str],
+) -> String {
     html! {
         (DOCTYPE)
         html lang="en" data-now=(frame.now) {
@@ -21,7 +37,9 @@ pub(super) fn page(frame: &Frame, title: &str, crumbs: Crumbs<'_>, content: &Mar
                 title { (title) " · Touchmark" }
                 link rel="icon" type="image/svg+xml" href=(asset_url("emblem.svg"));
                 link rel="stylesheet" href=(asset_url("dashboard.css"));
+                @for style in styles { link rel="stylesheet" href=(asset_url(style)); }
                 script src=(asset_url("live.js")) defer {}
+                @for script in scripts { script src=(asset_url(script)) defer {} }
             }
             body {
                 a.skip href="#content" { "Skip to content" }
@@ -33,7 +51,7 @@ pub(super) fn page(frame: &Frame, title: &str, crumbs: Crumbs<'_>, content: &Mar
                     span.instance { (frame.instance) }
                     nav.site aria-label="Pages" {
                         ul {
-                            @for (address, words) in [("/", "Overview"), ("/findings", "Findings"), ("/sources", "Sources")] {
+                            @for (address, words) in PAGES {
                                 li { a href=(address) aria-current=[(words == title).then_some("page")] { (words) } }
                             }
                         }

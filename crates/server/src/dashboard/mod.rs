@@ -18,6 +18,8 @@
 //! | `/finding/{id}` | [`finding`] |
 //! | `/event/{seq}` | [`event`] |
 //! | `/sources` | [`sources`] |
+//! | `/decide/{model}` | [`model`] |
+//! | `/decide/{model}/report.{form}`, `/fragment/decide/{model}` | the model's report |
 //! | `/fragment/overview/{part}` | [`overview_fragment`], `part` being one of [`OVERVIEW_PARTS`] |
 //! | `/fragment/device/{id}/{part}` | [`device_fragment`], `part` being one of [`DEVICE_PARTS`] |
 //! | `/fragment/finding/{id}/{part}` | [`finding_fragment`], `part` being one of [`FINDING_PARTS`] |
@@ -39,6 +41,7 @@ mod finding;
 mod findings;
 mod frame;
 mod history;
+mod model;
 mod overview;
 mod parts;
 mod picture;
@@ -58,9 +61,12 @@ pub use event::event;
 pub use finding::{FINDING_PARTS, finding, finding_fragment};
 pub use findings::{FINDINGS_PARTS, findings, findings_fragment};
 pub use history::history;
+pub use model::model;
 pub use overview::{OVERVIEW_PARTS, overview, overview_fragment};
 pub use sources::{SOURCES_PARTS, sources, sources_fragment};
 pub use trouble::trouble;
+
+use std::sync::LazyLock;
 
 /// The value of the `Content-Security-Policy` header for every page and fragment (W3C Content Security Policy
 /// Level 3 §6): own scripts, styles, images, requests and forms, and nothing else.
@@ -74,7 +80,7 @@ struct Asset {
     bytes: &'static [u8],
 }
 
-static ASSETS: [Asset; 3] = [
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| vec![
     Asset {
         name: "dashboard.css",
         content_type: "text/css; charset=utf-8",
@@ -85,8 +91,21 @@ static ASSETS: [Asset; 3] = [
         content_type: "text/javascript; charset=utf-8",
         bytes: include_bytes!("assets/live.js"),
     },
+    Asset {
+        name: "sliders.js",
+        content_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("assets/sliders.js"),
+    },
+    Asset {
+        name: "report.css",
+        content_type: "text/css; charset=utf-8",
+        bytes: REPORT_STYLE.as_bytes(),
+    },
     Asset { name: "emblem.svg", content_type: "image/svg+xml", bytes: include_bytes!("assets/emblem.svg") },
-];
+]);
+
+/// The style of reports, for reports alone: their rules are made for a page of their own.
+static REPORT_STYLE: LazyLock<String> = LazyLock::new(|| touchmark_economics::report::html::style_within(".report"));
 
 /// The content type and the bytes of an asset, by its name without the query.
 ///

@@ -773,3 +773,93 @@ pub struct Trouble {
     /// What happened and what to do, safe for anybody to read.
     pub text: String,
 }
+
+/// The page of a model: sliders beside the report that they change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// What surrounds the page.
+    pub frame: Frame,
+    /// The model's word in addresses.
+    pub subject: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// Every model: word and title.
+    pub subjects: Vec<(&'static str, &'static str)>,
+    /// The forms in which the report can be taken away, as the ends of file names.
+    pub exports: Vec<&'static str>,
+    /// What was changed, as a query without the question mark.
+    pub query: String,
+    /// The controls, in groups.
+    pub controls: Vec<Controls>,
+    /// The report as HTML made by this program, or why there is none.
+    pub report: Result<String, String>,
+}
+
+/// A group of controls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Controls {
+    /// Its title.
+    pub title: String,
+    /// The controls.
+    pub controls: Vec<Control>,
+}
+
+/// One control.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Control {
+    /// A number.
+    Slider(Slider),
+    /// One of several words.
+    Choice(Choice),
+    /// Words of the reader's own.
+    Words(Words),
+}
+
+/// A number on a scale.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slider {
+    /// Its name in the address.
+    pub name: String,
+    /// What it sets.
+    pub text: String,
+    /// Where it stands.
+    pub value: f64,
+    /// Where it stands when nothing is asked.
+    pub usual: f64,
+    /// Its lower end.
+    pub least: f64,
+    /// Its upper end.
+    pub most: f64,
+    /// The distance between two places.
+    pub step: f64,
+    /// The unit of all of these; `1` for a bare number.
+    pub unit: String,
+}
+
+/// A choice between words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// Its name in the address.
+    pub name: String,
+    /// What it sets.
+    pub text: String,
+    /// The words: as the address has them, and as people read them.
+    pub words: Vec<(String, String)>,
+    /// The word that is chosen.
+    pub chosen: String,
+    /// The word that is chosen when nothing is asked.
+    pub usual: String,
+}
+
+/// Words of the reader's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// Its name in the address.
+    pub name: String,
+    /// What it sets.
+    pub text: String,
+    /// What is written there.
+    pub value: String,
+    /// What may be written there.
+    pub hint: String,
+}

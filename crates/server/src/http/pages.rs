@@ -18,6 +18,7 @@ use axum::routing::{get, post};
 use super::present::{self, FilterQuery};
 use crate::app::App;
 use crate::dashboard;
+use crate::decide::{self, Asked, Export, Subject};
 use crate::error::ServerError;
 use crate::triage::{Ceiling, Decision, Flaw, MAX_SUPPRESSION_S, NewTriage, Reason, Suppression};
 
@@ -37,6 +38,9 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/finding/{id}/case", post(decide_case))
         .route("/event/{seq}", get(event))
         .route("/sources", get(sources))
+        .route("/decide/{subject}", get(model))
+        .route("/decide/{subject}/{file}", get(model_export))
+        .route("/fragment/decide/{subject}", get(model_part))
         .route("/fragment/findings/{part}", get(findings_part))
         .route("/fragment/sources/{part}", get(sources_part))
         .route("/fragment/overview/{part}", get(overview_part))
@@ -145,6 +149,69 @@ async fn findings_list(State(app): State<Arc<App>>, Query(query): Query<FilterQu
 
 async fn sources(State(app): State<Arc<App>>) -> Response {
     page(app, |app| Ok(dashboard::sources(&present::sources(app)))).await
+}
+
+fn subject(word: &str) -> Result<Subject, ServerError> {
+    Subject::of(word).ok_or(ServerError::NotFound { what: "model" })
+}
+
+async fn model(
+    State(app): State<Arc<App>>,
+    Path(word): Path<String>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Response {
+    page(app, move |app| {
+        let subject = subject(&word)?;
+        let asked = Asked::new(pairs);
+        Ok(dashboard::model(&decide::model(subject, &asked, present::frame(app), &app.models)))
+    })
+    .await
+}
+
+/// The report alone, for `sliders.js`. What cannot be computed is said as plain text.
+async fn model_part(
+    State(app): State<Arc<App>>,
+    Path(word): Path<String>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Response {
+    let made = app
+        .blocking(move |app| Ok(decide::fragment(subject(&word)?, &Asked::new(pairs), &app.models)))
+        .await;
+    match made {
+        Ok(Ok(report)) => html(StatusCode::OK, report),
+        Ok(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, why).into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The report as a file.
+async fn model_export(
+    State(app): State<Arc<App>>,
+    Path((word, file)): Path<(String, String)>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Response {
+    let made = app
+        .blocking(move |app| {
+            let subject = subject(&word)?;
+            let form = Export::ALL.into_iter().find(|form| file == format!("report.{}", form.extension()));
+            let form = form.ok_or(ServerError::NotFound { what: "form of a report" })?;
+            let report = decide::report(subject, &Asked::new(pairs), &app.models);
+            Ok(report.and_then(|report| Ok((form.media_type(), format!("touchmark-{word}.{}", form.extension()), form.written(&report)?))))
+        })
+        .await;
+    match made {
+        Ok(Ok((media_type, name, text))) => {
+            let disposition = format!("attachment; filename=\"{name}\"");
+            let headers = [
+                (header::CONTENT_TYPE, media_type.to_owned()),
+                (header::CONTENT_DISPOSITION, disposition),
+                (header::CACHE_CONTROL, "no-store".to_owned()),
+            ];
+            (headers, text).into_response()
+        }
+        Ok(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response(),
+        Err(error) => error.into_response(),
+    }
 }
 
 async fn event(State(app): State<Arc<App>>, Path(seq): Path<String>) -> Response {

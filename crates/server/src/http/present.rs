@@ -36,7 +36,8 @@ const MAX_EVENTS: u32 = 300;
 /// No more journal entries than this are searched for acts that a finding led to.
 const MAX_ACTS: u32 = 1_000;
 
-fn frame(app: &App) -> view::Frame {
+/// What surrounds every page.
+pub fn frame(app: &App) -> view::Frame {
     let mut banners = Vec::new();
     if app.config.attestation.dangerously_accept_test_endorsers {
         banners.push(view::Banner {
