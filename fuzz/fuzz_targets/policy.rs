@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use touchmark_fuzz::{FINDINGS, told};
+use touchmark_fuzz::services::FINDINGS;
+use touchmark_fuzz::told;
 use touchmark_identity::finding::Finding;
 use touchmark_monitor::Settings;
 use touchmark_monitor::respond::{Group, Policy, Rule};
