@@ -11,6 +11,7 @@ use touchmark_identity::apdu::se05x::{
 use zeroize::Zeroizing;
 
 use crate::iot::curve::Curve;
+use crate::store::from_json;
 
 /// Room for objects, in bytes, counted as [`Object::footprint`] counts.
 pub(crate) const MEMORY_BYTES: usize = 48 * 1024;
@@ -260,7 +261,7 @@ impl State {
 
     /// Reads the stored form of one object into the state, and gives its id.
     pub(crate) fn decode_one(&mut self, json: &[u8]) -> Result<u32, String> {
-        let stored: StoredObject = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let stored: StoredObject = from_json(json)?;
         let (id, object) = load(&stored)?;
         if stored.failed != 0 {
             self.failed.insert(id, stored.failed);
@@ -271,7 +272,7 @@ impl State {
 
     /// Reads the stored form.
     pub(crate) fn decode(json: &[u8]) -> Result<Self, String> {
-        let stored: StoredState = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let stored: StoredState = from_json(json)?;
         let mut objects = Objects::new();
         let mut failed = BTreeMap::new();
         for object in &stored.objects {
@@ -418,7 +419,7 @@ pub(crate) fn encode_object(id: u32, object: &Object) -> Result<Zeroizing<Vec<u8
 
 /// Reads [`encode_object`]'s form.
 pub(crate) fn decode_object(json: &[u8]) -> Result<(u32, Object), String> {
-    load(&serde_json::from_slice(json).map_err(|error| error.to_string())?)
+    load(&from_json(json)?)
 }
 
 fn store(id: u32, failed: u16, object: &Object) -> Result<StoredObject, String> {

@@ -13,7 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use touchmark_identity::key::sha256;
+use touchmark_identity::text::printable;
 use zeroize::Zeroizing;
 
 use crate::error::ElementError;
@@ -158,6 +160,12 @@ fn json(value: &impl Serialize, footprint: usize) -> Result<Zeroizing<Vec<u8>>, 
     Ok(json)
 }
 
+/// A value from its JSON. Why it is none names what stands there, and a terminal shows that: nothing of it that a terminal
+/// obeys, and not all of it.
+pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(json).map_err(|error| printable(&error.to_string(), 200))
+}
+
 /// The state from the values of a journal.
 fn decode(path: &Path, values: &Values) -> Result<(State, Gp), ElementError> {
     let corrupt = |detail| ElementError::Corrupt { path: path.to_owned(), detail };
@@ -176,8 +184,7 @@ fn decode(path: &Path, values: &Values) -> Result<(State, Gp), ElementError> {
         }
     }
     let mut gp = Gp::decode(value(GP)?).map_err(corrupt)?;
-    let keys: Result<Vec<KeySet>, _> = serde_json::from_slice(value(KEYS)?);
-    gp.keys = keys.map_err(|error| corrupt(error.to_string()))?;
+    gp.keys = from_json::<Vec<KeySet>>(value(KEYS)?).map_err(corrupt)?;
     Ok((state, gp))
 }
 
@@ -202,7 +209,8 @@ fn body(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), String> {
     }
     let expected = format!("{FORMAT_2} {digest}");
     if header != expected.as_bytes() {
-        return Err(format!("its first line is {:?}, of no known format", String::from_utf8_lossy(header)));
+        let line = printable(&String::from_utf8_lossy(header), 100);
+        return Err(format!("its first line is {line:?}, of no known format"));
     }
     let mut lines = json.split(|byte| *byte == b'\n');
     match (lines.next(), lines.next(), lines.next(), lines.next()) {
