@@ -1,5 +1,5 @@
 //! Writes the first inputs of the fuzz targets: for each target at least one that it accepts, so that the fuzzer begins
-//! behind the outermost check. `seeds DIRECTORY` fills `DIRECTORY/TARGET/seed-N`; what is there is written anew.
+//! behind the outermost check. `DIRECTORY`, the last argument, gets `TARGET/seed-N`; what is there is written anew.
 //!
 //! It has the form of a target, for it is built with the flags of the targets: then nothing below it is compiled twice.
 //! libFuzzer begins, and ends before it calls the target.
@@ -31,7 +31,7 @@ impl Seeds {
 }
 
 fn write_all() -> Result<(), Failed> {
-    let directory = std::env::args_os().nth(1).ok_or("usage: seeds DIRECTORY")?;
+    let directory = std::env::args_os().skip(1).last().ok_or("usage: seeds [OPTION...] DIRECTORY")?;
     let seeds = Seeds(directory.into());
     let work = tempfile::tempdir()?;
     keys::add(&seeds, work.path())?;
@@ -40,13 +40,12 @@ fn write_all() -> Result<(), Failed> {
     Ok(())
 }
 
-fuzz_target!(
-    init: {
-        let result = write_all();
-        if let Err(error) = &result {
-            eprintln!("seeds: {error}");
-        }
-        std::process::exit(i32::from(result.is_err()));
-    },
-    |_data: &[u8]| {}
-);
+fn main() {
+    let result = write_all();
+    if let Err(error) = &result {
+        eprintln!("seeds: {error}");
+    }
+    std::process::exit(i32::from(result.is_err()));
+}
+
+fuzz_target!(init: main(), |_data: &[u8]| {});

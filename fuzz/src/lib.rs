@@ -1,6 +1,9 @@
 //! What the fuzz targets and the maker of their first inputs share: one fixed world, so that an input which reached
 //! deep in one process does so in the next.
 //!
+//! The crates below the server write no log: what stands in one is their errors. [`tell`] formats each, so that what happens
+//! only with logging on happens here.
+//!
 //! Keys in here are public: the example key of RFC 6979, and the TEST root of virtual elements.
 
 pub mod acts;
