@@ -75,18 +75,17 @@ impl Faults {
 
     /// Looks whether somebody armed or cleared faults.
     fn refresh(&mut self) -> Result<(), ElementError> {
-        let failed = |action| {
-            let path = self.dir.join(FILE);
-            move |source| ElementError::File { action, path, source }
-        };
-        let about = self.file.as_ref().map(File::metadata).transpose().map_err(failed("read"))?;
+        let failed = |action, source| ElementError::File { action, path: self.dir.join(FILE), source };
+        let about = self.file.as_ref().map(File::metadata).transpose();
+        let about = about.map_err(|source| failed("read", source))?;
         if about.as_ref().is_some_and(|about| stamp(about) == self.stamp && about.nlink() > 0) {
             return Ok(());
         }
         if about.is_none_or(|about| about.nlink() == 0) {
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            self.file = Some(options.open(self.dir.join(FILE)).map_err(failed("open"))?);
+            let opened = options.open(self.dir.join(FILE));
+            self.file = Some(opened.map_err(|source| failed("open", source))?);
         }
         let mut text = String::new();
         edit(&self.dir, |now| {
@@ -104,8 +103,8 @@ impl Faults {
 
     fn restamp(&mut self) -> Result<(), ElementError> {
         let about = self.file.as_ref().map(File::metadata).transpose();
-        let path = self.dir.join(FILE);
-        let about = about.map_err(|source| ElementError::File { action: "read", path, source })?;
+        let failed = |source| ElementError::File { action: "read", path: self.dir.join(FILE), source };
+        let about = about.map_err(failed)?;
         self.stamp = about.map_or((0, 0, 0, 0), |about| stamp(&about));
         Ok(())
     }
