@@ -230,21 +230,29 @@ impl State {
         MEMORY_BYTES.saturating_sub(used)
     }
 
-    /// The stored form, JSON.
+    /// The stored form of all but the objects, JSON.
+    pub(crate) fn encode_rest(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        self.encode_with(Vec::new(), 0)
+    }
+
+    /// The stored form as a whole, as the formats 1 and 2 had it.
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let objects = self.objects.iter().map(|(id, object)| store(*id, self.failed(*id), object));
+        let room = self.objects.values().map(|object| 512 + 4 * object.footprint()).sum();
+        self.encode_with(objects.collect::<Result<_, _>>()?, room)
+    }
+
+    /// The stored form with these objects, which take this room.
+    fn encode_with(&self, objects: Vec<StoredObject>, room: usize) -> Result<Zeroizing<Vec<u8>>, String> {
         let stored = StoredState {
             chip_id: self.chip_id,
             boots: self.boots,
-            objects: self
-                .objects
-                .iter()
-                .map(|(id, object)| store(*id, self.failed(*id), object))
-                .collect::<Result<_, _>>()?,
+            objects,
             settings: self.settings.clone(),
             export_keys: self.export_keys.as_ref().map(|keys| Secret(Zeroizing::clone(keys))),
         };
         // Large enough that the buffer is not moved, which would leave a copy of the keys behind: hex doubles.
-        let room: usize = self.objects.values().map(|object| 512 + 4 * object.footprint()).sum();
         let mut json = Zeroizing::new(Vec::with_capacity(1024 + room));
         serde_json::to_writer(&mut *json, &stored).map_err(|error| error.to_string())?;
         Ok(json)
