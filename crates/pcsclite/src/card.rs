@@ -93,7 +93,7 @@ impl Card {
     /// A reset: what was selected is not any more.
     pub(crate) fn reset(&mut self) -> Result<(), Code> {
         match self {
-            Self::Here { session, .. } => **session = Session::default(),
+            Self::Here { session, .. } => session.reset(),
             Self::There { client } => client.connect().map_err(|_| Code::UNRESPONSIVE_CARD)?,
         }
         Ok(())
