@@ -123,7 +123,7 @@ impl Element {
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),
         ]);
         let state = State::new(chip_id, objects);
-        let gp = Gp { flaw, ..new_gp()? };
+        let gp = Arc::new(Gp { flaw, ..new_gp()? });
         store.commit(&state, &gp)?;
         Ok(Self { card: Card::new(state, gp, store), session: Session::default() })
     }
@@ -135,7 +135,7 @@ impl Element {
     /// [`ElementError::Corrupt`] when its state cannot be understood: nothing is ever made anew.
     pub fn open(dir: &Path) -> Result<Self, ElementError> {
         let (mut store, mut state, gp) = StateDir::open(dir)?;
-        let gp = gp.map_or_else(new_gp, Ok)?;
+        let gp = gp.map_or_else(|| new_gp().map(Arc::new), Ok)?;
         state.boots = state.boots.saturating_add(1);
         store.commit(&state, &gp)?;
         Ok(Self { card: Card::new(state, gp, store), session: Session::default() })

@@ -231,21 +231,29 @@ impl State {
         MEMORY_BYTES.saturating_sub(used)
     }
 
-    /// The stored form, JSON.
+    /// The stored form of all but the objects, JSON.
+    pub(crate) fn encode_rest(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        self.encode_with(Vec::new(), 0)
+    }
+
+    /// The stored form as a whole, as the formats 1 and 2 had it.
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let objects = self.objects.iter().map(|(id, object)| store(*id, self.failed(*id), object));
+        let room = self.objects.values().map(|object| 512 + 4 * object.footprint()).sum();
+        self.encode_with(objects.collect::<Result<_, _>>()?, room)
+    }
+
+    /// The stored form with these objects, which take this room.
+    fn encode_with(&self, objects: Vec<StoredObject>, room: usize) -> Result<Zeroizing<Vec<u8>>, String> {
         let stored = StoredState {
             chip_id: self.chip_id,
             boots: self.boots,
-            objects: self
-                .objects
-                .iter()
-                .map(|(id, object)| store(*id, self.failed(*id), object))
-                .collect::<Result<_, _>>()?,
+            objects,
             settings: self.settings.clone(),
-            export_keys: self.export_keys.as_ref().map(|keys| Secret(Zeroizing::clone(keys))),
+            export_keys: self.export_keys.as_ref().map(|keys| Hex(Zeroizing::clone(keys))),
         };
         // Large enough that the buffer is not moved, which would leave a copy of the keys behind: hex doubles.
-        let room: usize = self.objects.values().map(|object| 512 + 4 * object.footprint()).sum();
         let mut json = Zeroizing::new(Vec::with_capacity(1024 + room));
         serde_json::to_writer(&mut *json, &stored).map_err(|error| error.to_string())?;
         Ok(json)
@@ -300,7 +308,7 @@ struct StoredState {
     #[serde(default)]
     settings: Settings,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    export_keys: Option<Secret>,
+    export_keys: Option<Hex>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -332,34 +340,34 @@ enum StoredBody {
     KeyPair {
         #[serde(default = "p256")]
         curve: u8,
-        pkcs8: Secret,
+        pkcs8: Hex,
     },
     PrivateKey {
         #[serde(default = "p256")]
         curve: u8,
-        pkcs8: Secret,
+        pkcs8: Hex,
     },
     PublicKey {
         #[serde(default = "p256")]
         curve: u8,
-        point: Secret,
+        point: Hex,
     },
     Ed25519 {
-        seed: Secret,
+        seed: Hex,
         gives_public: bool,
     },
     X25519 {
-        scalar: Secret,
+        scalar: Hex,
         gives_public: bool,
     },
     Aes {
-        key: Secret,
+        key: Hex,
     },
     Hmac {
-        key: Secret,
+        key: Hex,
     },
     Binary {
-        data: Secret,
+        data: Hex,
     },
     Counter {
         bytes: u8,
@@ -374,7 +382,7 @@ enum StoredBody {
         value: [u8; PCR_BYTES],
     },
     UserId {
-        value: Secret,
+        value: Hex,
     },
     Absent {
         object_type: u8,
@@ -394,15 +402,15 @@ fn p256() -> u8 {
 }
 
 /// Bytes in hex that are wiped from memory after use.
-struct Secret(Zeroizing<Vec<u8>>);
+struct Hex(Zeroizing<Vec<u8>>);
 
-impl Serialize for Secret {
+impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(&Zeroizing::new(hex::encode(self.0.as_slice())))
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
+impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(from)?);
         let bytes = hex::decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
@@ -423,7 +431,7 @@ pub(crate) fn decode_object(json: &[u8]) -> Result<(u32, Object), String> {
 }
 
 fn store(id: u32, failed: u16, object: &Object) -> Result<StoredObject, String> {
-    let secret = |bytes: &[u8]| Secret(Zeroizing::new(bytes.to_vec()));
+    let secret = |bytes: &[u8]| Hex(Zeroizing::new(bytes.to_vec()));
     let pkcs8 = |pair: &EcdsaKeyPair| {
         pair.to_pkcs8v1()
             .map(|document| secret(document.as_ref()))
@@ -468,12 +476,12 @@ fn store(id: u32, failed: u16, object: &Object) -> Result<StoredObject, String> 
 fn load(stored: &StoredObject) -> Result<(u32, Object), String> {
     let id = u32::from_be_bytes(stored.id);
     let unknown = |curve: u8| format!("the object {id:08x} is of the unknown curve {curve:02x}");
-    let pair = |curve: u8, pkcs8: &Secret| {
+    let pair = |curve: u8, pkcs8: &Hex| {
         let algorithm = Curve::from_id(curve).and_then(Curve::signing).ok_or_else(|| unknown(curve))?;
         EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8.0)
             .map_err(|_| format!("the object {id:08x} holds no key of its curve"))
     };
-    let bytes32 = |secret: &Secret| {
+    let bytes32 = |secret: &Hex| {
         let bytes = <[u8; 32]>::try_from(secret.0.as_slice());
         bytes.map(Zeroizing::new).map_err(|_| format!("the object {id:08x} holds no 32 bytes"))
     };

@@ -22,7 +22,7 @@ use crate::error::ElementError;
 use crate::fault::Faults;
 use crate::gp::{Gp, KeySet};
 use crate::journal::{self, Batch, Journal, Values};
-use crate::object::{Objects, State};
+use crate::object::State;
 
 /// Name of the state file.
 const STATE: &str = "state";
@@ -43,8 +43,8 @@ pub(crate) struct StateDir {
     /// What a test armed.
     pub(crate) faults: Faults,
     journal: Journal,
-    /// The applet's state as it is in the journal.
-    last: Option<State>,
+    /// The applet's state and the card manager's, as they are in the journal.
+    last: Option<(State, Arc<Gp>)>,
 }
 
 impl StateDir {
@@ -63,7 +63,7 @@ impl StateDir {
     }
 
     /// Takes the lock of a directory that holds a state, and reads it. There is no card manager's state in format 1.
-    pub(crate) fn open(dir: &Path) -> Result<(Self, State, Option<Gp>), ElementError> {
+    pub(crate) fn open(dir: &Path) -> Result<(Self, State, Option<Arc<Gp>>), ElementError> {
         // Looked for before the lock is made, so that nothing is left in a directory that was named by mistake.
         let path = dir.join(STATE);
         if matches!(path.try_exists(), Ok(false)) {
@@ -75,11 +75,12 @@ impl StateDir {
         if !journal::is_journal(&bytes) {
             let (state, gp) = read_old(&path, &bytes)?;
             let store = Self { _lock: lock, faults, journal: Journal::new(path), last: None };
-            return Ok((store, state, gp));
+            return Ok((store, state, gp.map(Arc::new)));
         }
         let journal = Journal::open(path.clone(), &bytes)?;
         let (state, gp) = decode(&path, journal.values())?;
-        let last = Some(state.clone());
+        let gp = Arc::new(gp);
+        let last = Some((state.clone(), Arc::clone(&gp)));
         Ok((Self { _lock: lock, faults, journal, last }, state, Some(gp)))
     }
 
@@ -94,14 +95,14 @@ impl StateDir {
         Ok((state, Some(gp)))
     }
 
-    /// Makes the state durable. After an error nobody knows which of the two states a reader finds, so the caller has
-    /// to stop.
-    pub(crate) fn commit(&mut self, state: &State, gp: &Gp) -> Result<(), ElementError> {
+    /// Makes the state durable. What is shared with the state before is not looked at. After an error nobody knows which of
+    /// the two states a reader finds, so the caller has to stop.
+    pub(crate) fn commit(&mut self, state: &State, gp: &Arc<Gp>) -> Result<(), ElementError> {
         let path = self.journal.path().to_owned();
         let corrupt = |detail| ElementError::Corrupt { path: path.clone(), detail };
         let mut batch = Batch::default();
         for (id, object) in &state.objects {
-            let same = self.last.as_ref().is_some_and(|last| {
+            let same = self.last.as_ref().is_some_and(|(last, _)| {
                 let old = last.objects.get(id);
                 old.is_some_and(|old| Arc::ptr_eq(old, object)) && last.failed(*id) == state.failed(*id)
             });
@@ -109,24 +110,24 @@ impl StateDir {
                 batch.put(object_key(*id), state.encode_one(*id, object).map_err(corrupt)?);
             }
         }
-        let old = self.last.iter().flat_map(|last| last.objects.keys());
+        let old = self.last.iter().flat_map(|(last, _)| last.objects.keys());
         for id in old.filter(|id| !state.objects.contains_key(id)) {
             batch.delete(object_key(*id));
         }
-        let rest = State { objects: Objects::new(), ..state.clone() };
-        let without_keys = Gp { keys: Vec::new(), ..gp.clone() };
-        for (key, value) in [
-            (CHIP, rest.encode()),
-            (GP, json(&without_keys, without_keys.footprint())),
-            (KEYS, json(&gp.keys, gp.footprint())),
-        ] {
+        let mut rows = vec![(CHIP, state.encode_rest())];
+        if self.last.as_ref().is_none_or(|(_, last)| !Arc::ptr_eq(last, gp)) {
+            let without_keys = Gp { keys: Vec::new(), ..Gp::clone(gp) };
+            rows.push((GP, json(&without_keys, without_keys.footprint())));
+            rows.push((KEYS, json(&gp.keys, gp.footprint())));
+        }
+        for (key, value) in rows {
             let value = value.map_err(corrupt)?;
             if self.journal.values().get(key).is_none_or(|old| *old != value) {
                 batch.put(key, value);
             }
         }
         self.journal.commit(batch, &mut self.faults)?;
-        self.last = Some(state.clone());
+        self.last = Some((state.clone(), Arc::clone(gp)));
         Ok(())
     }
 

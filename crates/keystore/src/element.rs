@@ -28,6 +28,7 @@
 //! Deliberately absent, so far: sessions with authentication.
 
 mod channel;
+mod framed;
 mod i2c;
 mod labels;
 mod pcsc;
@@ -51,6 +52,7 @@ use crate::store::{
     ActivateCredential, Attest, Attested, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
 };
 pub use channel::{ChannelKeys, Secured};
+pub use framed::FramedTcp;
 pub use i2c::I2cTransport;
 use labels::{Slot, Slots};
 pub use pcsc::PcscTransport;

@@ -1,18 +1,22 @@
 //! `touchmark element`.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
 use touchmark_element::{Effect, Element, Fault, Flaw, Inspection, Served, Trigger, tcp};
+use touchmark_keystore::element::FramedTcp;
 
 use crate::input::{Hex, line_to_fd};
 use crate::output::Printer;
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -150,12 +154,11 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
             Ok(())
         }
         Verb::Apdu { tcp, apdus } => {
-            let mut stream =
-                TcpStream::connect(&tcp).with_context(|| format!("cannot reach an element at {tcp}"))?;
-            stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
+            let mut element = FramedTcp::new(&tcp, ANSWER_TIMEOUT);
+            element.connect().with_context(|| format!("cannot reach an element at {tcp}"))?;
             let answers = apdus
                 .iter()
-                .map(|apdu| exchange(&mut stream, &apdu.0))
+                .map(|apdu| Ok(hex::encode(element.exchange(&apdu.0)?)))
                 .collect::<anyhow::Result<Vec<_>>>()?;
             let text = answers.join("\n");
             printer.data(&Answers { schema: "touchmark.apdu/1", answers }, &text)
@@ -211,16 +214,6 @@ fn table(seen: &Inspection) -> String {
     }
     lines.extend(seen.faults.iter().map(|fault| format!("fault {fault}")));
     lines.join("\n")
-}
-
-fn exchange(stream: &mut TcpStream, apdu: &[u8]) -> anyhow::Result<String> {
-    let length = u16::try_from(apdu.len()).context("an APDU of this transport has at most 65,535 bytes")?;
-    stream.write_all(&[&length.to_be_bytes()[..], apdu].concat())?;
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).context("the element closed the connection")?;
-    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut answer).context("the element closed the connection")?;
-    Ok(hex::encode(answer))
 }
 
 /// Sets the flag at Ctrl-C or SIGTERM.

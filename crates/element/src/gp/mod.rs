@@ -61,7 +61,7 @@ pub(crate) struct Gp {
 
 impl Gp {
     /// The card manager of a new card: `OP_READY`; the issuer's domain, the domain of the IoT applet, the applet; test
-    /// keys in both domains. `None` is impossible but for an AID constant of a wrong length.
+    /// keys in both domains. `None` only where a constant is no AID.
     pub(crate) fn new() -> Option<Self> {
         let issuer = Aid::new(ISSUER_DOMAIN)?;
         let platform = Aid::new(PLATFORM_DOMAIN)?;
