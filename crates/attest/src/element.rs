@@ -20,7 +20,7 @@ use der::Encode;
 use der::oid::ObjectIdentifier;
 use touchmark_identity::apdu::se05x::{
     AppletVersion, Attributes, CHIP_ID_BYTES, FRESHNESS_BYTES, NOT_SET, ObjectType, Origin, TIMESTAMP_BYTES,
-    VERSION_BYTES,
+    VERSION_BYTES, rule,
 };
 use touchmark_identity::assurance::{Basis, HostBinding, KeyAssurance, Part, Provenance, Storage};
 use touchmark_identity::evidence::{ElementEvidence, Evidence, Nonce};
@@ -39,8 +39,6 @@ const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.
 
 /// An uncompressed P-256 point.
 const POINT_BYTES: usize = 65;
-/// The bit of an access rule that lets a key out of the chip (AN12413 §3.7.2.1, `POLICY_OBJ_ALLOW_IMPORT_EXPORT`).
-const IMPORT_EXPORT: u32 = 0x0000_1000;
 /// Before the 14 hex digits of the applet's version, in the organizational unit of a chip's certificate.
 const APPLET_UNIT: &str = "applet ";
 /// The most characters of vendor and model in a [`Part`].
@@ -145,7 +143,7 @@ fn provenance(bytes: &[u8]) -> Result<Provenance, AppraisalError> {
     if attributes.authentication != NOT_SET {
         return wrong("the authentication indicator of the key", &NOT_SET, &attributes.authentication);
     }
-    if attributes.policies.iter().any(|policy| policy.rule & IMPORT_EXPORT != 0) {
+    if attributes.policies.iter().any(|policy| policy.rule & rule::IMPORT_EXPORT != 0) {
         return Err(AppraisalError::ForbiddenAttribute {
             object: "the key",
             attribute: "ALLOW_IMPORT_EXPORT",
