@@ -1,11 +1,13 @@
 //! The SE05x-compatible commands: one table that the host driver, the virtual element and the documentation draw on.
 //!
 //! Facts follow NXP AN12413 (SE050 APDU specification, applet 3.x) as NXP's published host libraries show them:
-//! Plug & Trust mini package 04.07 (`se05x_enums.h`, `se05x_APDU_apis.h`) and nano package 1.5. The names here are
+//! Plug & Trust mini package 04.07 (`se05x_enums.h`, `se05x_APDU_apis.h`) and nano package 1.5. What applet 7.2 (AN12543 for
+//! SE051) does otherwise is here as far as attested reads go. The names here are
 //! ours; the numbers are the interface. To add a command, add one row to the table (`se05x/table.rs`): the applet then
 //! has to answer it, and the documentation has to show it, or tests fail.
 
 mod attributes;
+pub mod bound;
 mod command;
 mod id;
 mod policy;
@@ -23,7 +25,7 @@ pub use policy::{AttributesError, Policy, SessionPolicy, rule};
 pub use table::Instruction;
 pub use tag::*;
 pub use value::*;
-pub use version::AppletVersion;
+pub use version::{AppletVersion, ReadLayout};
 
 /// The application identifier of the IoT applet, 16 bytes.
 pub const AID: [u8; 16] =

@@ -82,17 +82,19 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// The attributes of an object in the layout of applet 3.x: object id (4 bytes), type (1), authentication indicator
-/// (1), failed attempts (2), owner (4), maximum attempts (2), policy set (variable), origin (1). All big-endian.
+/// The attributes of an object: object id (4 bytes), type (1), authentication indicator (1), failed attempts (2), owner
+/// (4), maximum attempts (2), policy set (variable), origin (1), and from applet 7.2 on the object's version (4). All
+/// big-endian. With a version, the failed attempts of what is no authentication object are its least AEAD tag length.
 ///
-/// Later applets append a version byte after the origin; that layout is refused here rather than guessed.
+/// The tables in NXP's headers give the version one byte; NXP's programs that read it (`se05x_ReadWithAttestation.c` of
+/// Plug & Trust, `sss_pkcs11_pal_helpers.c` of its PKCS#11 module) take four, as here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
     /// The object's id.
     pub object_id: u32,
     /// The object's type.
     pub object_type: ObjectType,
-    /// [`SET`] for an authentication object, else [`NOT_SET`].
+    /// [`SET`](super::SET) for an authentication object, else [`NOT_SET`](super::NOT_SET).
     pub authentication: u8,
     /// Failed attempts of an authentication object, else 0.
     pub failed_attempts: u16,
@@ -104,17 +106,38 @@ pub struct Attributes {
     pub policies: Vec<Policy>,
     /// Where the value came from.
     pub origin: Origin,
+    /// The object's version, where the applet gives one.
+    pub version: Option<u32>,
 }
 
 impl Attributes {
-    /// Reads the attributes.
+    /// Reads the attributes as applets before 4.4 give them, without a version.
     ///
     /// # Errors
     /// [`AttributesError`] when the bytes have another layout.
     pub fn parse(bytes: &[u8]) -> Result<Self, AttributesError> {
-        let too_short = AttributesError::TooShort { found: bytes.len() };
-        let (fixed, rest) = bytes.split_first_chunk::<14>().ok_or(too_short)?;
-        let (origin, policies) = rest.split_last().ok_or(too_short)?;
+        let (origin, rest) = bytes.split_last().ok_or(AttributesError::TooShort { least: 15, found: 0 })?;
+        Self::read(rest, *origin, None, AttributesError::TooShort { least: 15, found: bytes.len() })
+    }
+
+    /// Reads the attributes as applets from 7.2 on give them, with a version at the end.
+    ///
+    /// # Errors
+    /// [`AttributesError`] when the bytes have another layout.
+    pub fn parse_with_version(bytes: &[u8]) -> Result<Self, AttributesError> {
+        let too_short = AttributesError::TooShort { least: 19, found: bytes.len() };
+        let (rest, version) = bytes.split_last_chunk::<4>().ok_or(too_short)?;
+        let (origin, rest) = rest.split_last().ok_or(too_short)?;
+        Self::read(rest, *origin, Some(u32::from_be_bytes(*version)), too_short)
+    }
+
+    fn read(
+        bytes: &[u8],
+        origin: u8,
+        version: Option<u32>,
+        too_short: AttributesError,
+    ) -> Result<Self, AttributesError> {
+        let (fixed, policies) = bytes.split_first_chunk::<14>().ok_or(too_short)?;
         let &[i0, i1, i2, i3, object_type, authentication, f0, f1, o0, o1, o2, o3, m0, m1] = fixed;
         Ok(Self {
             object_id: u32::from_be_bytes([i0, i1, i2, i3]),
@@ -124,7 +147,8 @@ impl Attributes {
             owner: u32::from_be_bytes([o0, o1, o2, o3]),
             max_attempts: u16::from_be_bytes([m0, m1]),
             policies: Policy::parse_set(policies)?,
-            origin: Origin(*origin),
+            origin: Origin(origin),
+            version,
         })
     }
 
@@ -133,7 +157,7 @@ impl Attributes {
     /// # Errors
     /// [`AttributesError::Policy`] as for [`Policy::encode_set`].
     pub fn encode(&self) -> Result<Vec<u8>, AttributesError> {
-        let mut out = Vec::with_capacity(24);
+        let mut out = Vec::with_capacity(28);
         out.extend(self.object_id.to_be_bytes());
         out.extend([self.object_type.0, self.authentication]);
         out.extend(self.failed_attempts.to_be_bytes());
@@ -141,6 +165,7 @@ impl Attributes {
         out.extend(self.max_attempts.to_be_bytes());
         out.extend(Policy::encode_set(&self.policies)?);
         out.push(self.origin.0);
+        out.extend(self.version.into_iter().flat_map(u32::to_be_bytes));
         Ok(out)
     }
 }

@@ -77,8 +77,10 @@ pub(super) const PCR_EXTENSION_BYTES: usize = 36;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AttributesError {
     /// Fewer bytes than the fixed fields have.
-    #[error("object attributes have at least 15 bytes, found {found}")]
+    #[error("object attributes have at least {least} bytes, found {found}")]
     TooShort {
+        /// The smallest number of bytes.
+        least: usize,
         /// The number of bytes found.
         found: usize,
     },

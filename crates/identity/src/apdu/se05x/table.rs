@@ -2,7 +2,7 @@
 
 use super::{
     CommandSpec, Field, INS_AUTH, INS_TRANSIENT, TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7,
-    TAG_MAX_ATTEMPTS, TAG_POLICY, TAG_SESSION, rule,
+    TAG_MAX_ATTEMPTS, TAG_POLICY, TAG_SESSION, TAG_SIGNATURE, TAG_TIMESTAMP, rule,
 };
 
 macro_rules! commands {
@@ -170,11 +170,13 @@ commands! {
         TAG_7 needs "freshness, 16 bytes",
     ] -> [
         TAG_1 maybe "public key, binary data, counter value or PCR; not of an object that is not read",
-        TAG_2 needs "object attributes",
-        TAG_3 needs "time stamp, 12 bytes",
-        TAG_4 needs "freshness, 16 bytes",
-        TAG_5 needs "chip unique id, 18 bytes",
-        TAG_6 needs "signature over the concatenated values of 41 to 45",
+        TAG_2 needs "object attributes; from applet 7.2 chip unique id, 18 bytes",
+        TAG_3 needs "time stamp, 12 bytes; from applet 7.2 object attributes",
+        TAG_4 needs "freshness, 16 bytes; from applet 7.2 object size, 2 bytes",
+        TAG_5 maybe "chip unique id, 18 bytes; before applet 7.2",
+        TAG_6 maybe "signature over the concatenated values of 41 to 45; before applet 7.2",
+        TAG_TIMESTAMP maybe "time stamp, 12 bytes; from applet 7.2",
+        TAG_SIGNATURE maybe "signature over the digest of the command and the TLVs 41 to 4F; from applet 7.2",
     ] => rule::READ;
     /// Reads the size of an object.
     ReadSize = "ReadSize", 0x02 0x00 0x07, [TAG_1 needs "object id, 4 bytes"] -> [TAG_1 needs "size in bytes, 2 bytes"];
@@ -186,8 +188,10 @@ commands! {
     ReadType = "ReadType", 0x02 0x00 0x26, [TAG_1 needs "object id, 4 bytes"]
         -> [TAG_1 needs "object type, 1 byte", TAG_2 needs "transient indicator, 1 byte: 01 persistent, 02 transient"];
     /// Reads the attributes of an object.
-    ReadAttributes = "ReadObjectAttributes", 0x02 0x00 0x3B, [TAG_1 needs "object id, 4 bytes"]
-        -> [TAG_2 needs "object attributes"];
+    ReadAttributes = "ReadObjectAttributes", 0x02 0x00 0x3B, [TAG_1 needs "object id, 4 bytes"] -> [
+        TAG_2 maybe "object attributes; before applet 7.2",
+        TAG_3 maybe "object attributes; from applet 7.2",
+    ];
     /// Reads the attributes of an object and signs them.
     ReadAttributesAttested = "ReadObjectAttributes with attestation", 0x22 0x00 0x3B, [
         TAG_1 needs "object id, 4 bytes",
@@ -195,11 +199,13 @@ commands! {
         TAG_6 needs "attestation algorithm, as for ReadObject",
         TAG_7 needs "freshness, 16 bytes",
     ] -> [
-        TAG_2 needs "object attributes",
-        TAG_3 needs "time stamp, 12 bytes",
-        TAG_4 needs "freshness, 16 bytes",
-        TAG_5 needs "chip unique id, 18 bytes",
-        TAG_6 needs "signature over the concatenated values of 42 to 45",
+        TAG_2 needs "object attributes; from applet 7.2 chip unique id, 18 bytes",
+        TAG_3 needs "time stamp, 12 bytes; from applet 7.2 object attributes",
+        TAG_4 needs "freshness, 16 bytes; from applet 7.2 object size, 2 bytes",
+        TAG_5 maybe "chip unique id, 18 bytes; before applet 7.2",
+        TAG_6 maybe "signature over the concatenated values of 42 to 45; before applet 7.2",
+        TAG_TIMESTAMP maybe "time stamp, 12 bytes; from applet 7.2",
+        TAG_SIGNATURE maybe "signature over the digest of the command and the TLVs 42 to 4F; from applet 7.2",
     ];
     /// Lists the curves.
     ReadEcCurveList = "ReadECCurveList", 0x02 0x0B 0x25, []

@@ -33,3 +33,7 @@ pub const TAG_5: u8 = 0x45;
 pub const TAG_6: u8 = 0x46;
 /// Seventh argument, `TAG_7`.
 pub const TAG_7: u8 = 0x47;
+/// Tag of the time stamp in an attested read of applet 7.2 and later.
+pub const TAG_TIMESTAMP: u8 = 0x4F;
+/// Tag of the signature of an attested read of applet 7.2 and later.
+pub const TAG_SIGNATURE: u8 = 0x52;

@@ -4,6 +4,33 @@ use std::fmt;
 
 use super::VERSION_BYTES;
 
+/// The first applet whose attributes end with the object's version.
+const VERSIONED_SINCE: [u8; 3] = [4, 4, 0];
+/// The first applet that binds an attested read to its command (nano package 1.5, `ex_se05x_crypto.c`: `0x7020000`).
+const BOUND_SINCE: [u8; 3] = [7, 2, 0];
+
+/// How an applet lays an attested read out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadLayout {
+    /// Before applet 4.4: the signature is over the values of the answer, one after the other.
+    Values,
+    /// Applet 4.4 to 7.1: the same, and the attributes end with a version that the host chooses. Nothing here reads it.
+    ValuesWithVersion,
+    /// From applet 7.2: the signature is over a digest of the command and the TLVs of the answer
+    /// ([`bound`](super::bound)).
+    Bound,
+}
+
+impl fmt::Display for ReadLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Values => "that of applets before 4.4",
+            Self::ValuesWithVersion => "that of applets 4.4 to 7.1",
+            Self::Bound => "that of applets from 7.2 on",
+        })
+    }
+}
+
 /// The applet's version, as SELECT and `GetVersion` answer it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AppletVersion {
@@ -26,6 +53,16 @@ impl AppletVersion {
                 crypto_library: [library_major, library_minor],
             }),
             _ => None,
+        }
+    }
+
+    /// How this applet lays attested reads out.
+    #[must_use]
+    pub fn read_layout(&self) -> ReadLayout {
+        match self.version {
+            version if version >= BOUND_SINCE => ReadLayout::Bound,
+            version if version >= VERSIONED_SINCE => ReadLayout::ValuesWithVersion,
+            _ => ReadLayout::Values,
         }
     }
 
