@@ -1,5 +1,6 @@
 //! The driver against the virtual element, in this process and over TCP.
 
+mod layouts;
 mod transports;
 
 use std::net::{SocketAddr, TcpListener};
