@@ -5,8 +5,6 @@ use touchmark_identity::apdu::se05x::bound::{BoundRead, statement_sha256};
 use touchmark_identity::apdu::se05x::{TAG_5, TAG_6, TAG_7};
 
 use super::*;
-use crate::store::Attest;
-use touchmark_identity::evidence::{Evidence, Nonce};
 
 fn element(dir: &Path, applet: Applet) -> Element {
     if dir.join("state").exists() {
@@ -37,7 +35,7 @@ fn evidence_of_applet_7_2_is_what_the_chip_said() {
     assert_eq!(attested.key, public);
     let Evidence::BoundRead(evidence) = attested.evidence else { panic!("another kind of evidence") };
     let read = BoundRead::parse(&evidence.answer).unwrap();
-    assert_eq!((read.data, read.size), (Some(public.point()), 32));
+    assert_eq!((read.data, read.size), (Some(&public.point()[..]), 32));
     assert_eq!(read.chip_id[..], store.read_binary(UNIQUE_ID).unwrap());
     let attributes = Attributes::parse_with_version(read.attributes).unwrap();
     let slots = Slots::of(Kind::Key, "device");
