@@ -9,7 +9,7 @@ use touchmark_identity::key::PublicKey;
 
 use crate::certificate;
 use crate::error::ElementError;
-use crate::flaw::{self, Flaw};
+use crate::flaw::Flaw;
 use crate::gp::{Gp, Level};
 use crate::iot;
 use crate::object::{Body, Object, State, public_point};
@@ -145,7 +145,7 @@ impl Card {
 
     /// The version that the applet answers.
     pub(crate) fn version(&self) -> AppletVersion {
-        flaw::version(self.gp.flaw)
+        self.state.applet.version(self.gp.flaw)
     }
 
     /// Free bytes for objects.
@@ -273,7 +273,7 @@ impl Card {
             && let Body::Binary(der) = &old.body
         {
             let now = certificate::not_before(der)?;
-            let der = certificate::issue(&state.chip_id, &flaw::version(gp.flaw), &key, now)?;
+            let der = certificate::issue(&state.chip_id, &state.applet.version(gp.flaw), &key, now)?;
             let new = Object { policies: old.policies.clone(), body: Body::Binary(der), ..*old };
             state.objects.insert(ATTESTATION_CERTIFICATE, Arc::new(new));
         }

@@ -10,6 +10,7 @@ use touchmark_identity::apdu::se05x::{
 };
 use zeroize::Zeroizing;
 
+use crate::applet::Applet;
 use crate::iot::curve::Curve;
 use crate::store::from_json;
 
@@ -143,7 +144,8 @@ impl Object {
         }
     }
 
-    pub(crate) fn attributes(&self, object_id: u32, failed_attempts: u16) -> Attributes {
+    /// The attributes, with a version where the applet gives one: 0, as objects have here no other.
+    pub(crate) fn attributes(&self, object_id: u32, failed_attempts: u16, applet: Applet) -> Attributes {
         Attributes {
             object_id,
             object_type: self.object_type(),
@@ -153,6 +155,7 @@ impl Object {
             max_attempts: self.auth.unwrap_or(0),
             policies: self.policies.clone(),
             origin: self.origin,
+            version: applet.binds_reads().then_some(0),
         }
     }
 
@@ -185,6 +188,7 @@ impl Object {
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) chip_id: [u8; CHIP_ID_BYTES],
+    pub(crate) applet: Applet,
     /// How often the element was started.
     pub(crate) boots: u32,
     pub(crate) objects: Objects,
@@ -211,7 +215,8 @@ impl State {
     /// A state with these objects.
     pub(crate) fn new(chip_id: [u8; CHIP_ID_BYTES], objects: Objects) -> Self {
         let (failed, settings) = (BTreeMap::new(), Settings::default());
-        Self { chip_id, boots: 1, objects, failed, settings, export_keys: None }
+        let applet = Applet::default();
+        Self { chip_id, applet, boots: 1, objects, failed, settings, export_keys: None }
     }
 
     /// Failed attempts with an authentication object since the last good one.
@@ -248,6 +253,7 @@ impl State {
     fn encode_with(&self, objects: Vec<StoredObject>, room: usize) -> Result<Zeroizing<Vec<u8>>, String> {
         let stored = StoredState {
             chip_id: self.chip_id,
+            applet: self.applet,
             boots: self.boots,
             objects,
             settings: self.settings.clone(),
@@ -293,8 +299,8 @@ impl State {
             }
         }
         let export_keys = stored.export_keys.map(|keys| Arc::new(keys.0));
-        let (chip_id, boots, settings) = (stored.chip_id, stored.boots, stored.settings);
-        Ok(Self { chip_id, boots, objects, failed, settings, export_keys })
+        let StoredState { chip_id, applet, boots, settings, .. } = stored;
+        Ok(Self { chip_id, applet, boots, objects, failed, settings, export_keys })
     }
 }
 
@@ -303,6 +309,8 @@ impl State {
 struct StoredState {
     #[serde(with = "hex::serde")]
     chip_id: [u8; CHIP_ID_BYTES],
+    #[serde(default, skip_serializing_if = "is_default")]
+    applet: Applet,
     boots: u32,
     objects: Vec<StoredObject>,
     #[serde(default)]
@@ -575,6 +583,7 @@ mod tests {
         let mut state = State::new([9; CHIP_ID_BYTES], objects);
         state.failed.insert(12, 2);
         state.settings.platform_required = true;
+        state.applet = Applet::V7_2;
         state.export_keys = Some(Arc::new(Zeroizing::new(vec![5; 48])));
         state
     }
@@ -588,6 +597,7 @@ mod tests {
         assert_eq!(again.objects.len(), 12);
         assert_eq!((again.failed(12), again.is_blocked(12)), (2, false));
         assert!(again.objects[&4].transient && again.settings.platform_required);
+        assert_eq!(again.applet, Applet::V7_2);
     }
 
     #[test]

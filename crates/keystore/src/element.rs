@@ -20,6 +20,11 @@
 //! A read or a signature is repeated once over a fresh connection. A command that changes something is not: whether it
 //! was carried out is not known, and the caller gets [`StoreError::Unreachable`].
 //!
+//! # Attested reads
+//!
+//! Their layout follows the applet's version in SELECT's answer: from 7.2 on a read is bound to its command, which is then
+//! sent with lengths of three bytes, as the chip's maker does; before, it is not.
+//!
 //! # Secure channel
 //!
 //! Where keys are set, every APDU but SELECT goes through SCP03 ([`Secured`]). A broken channel fails the command at hand;
@@ -27,6 +32,7 @@
 //!
 //! Deliberately absent, so far: sessions with authentication.
 
+mod attest;
 mod channel;
 mod framed;
 mod i2c;
@@ -37,20 +43,17 @@ mod tests;
 mod transport;
 
 use touchmark_identity::apdu::se05x::{
-    AID, ATTESTATION_CERTIFICATE, ATTESTATION_KEY, AppletVersion, CURVE_NIST_P256, ECDSA_SHA256, Instruction,
-    RESULT_FAILURE, RESULT_SUCCESS, TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7,
+    AID, AppletVersion, CURVE_NIST_P256, ECDSA_SHA256, Instruction, RESULT_FAILURE, RESULT_SUCCESS, TAG_1,
+    TAG_2, TAG_3, TAG_4,
 };
 use touchmark_identity::apdu::tlv::{self, Tlvs};
 use touchmark_identity::apdu::{Command, Response, StatusWord};
 use touchmark_identity::assurance::Storage;
-use touchmark_identity::evidence::{ElementEvidence, Evidence, Nonce};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::PublicKey;
 
 use crate::kind::Kind;
-use crate::store::{
-    ActivateCredential, Attest, Attested, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
-};
+use crate::store::{ActivateCredential, Attest, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo};
 pub use channel::{ChannelKeys, Secured};
 pub use framed::FramedTcp;
 pub use i2c::I2cTransport;
@@ -175,12 +178,20 @@ impl ElementStore {
     ) -> Result<Response, StoreError> {
         let name = instruction.spec().name;
         let data = tlv::encode(fields).map_err(|error| malformed(name, error.to_string()))?;
-        let command = instruction.command(data);
-        let first = self.select().and_then(|_| self.exchange(name, &command));
+        self.send_command(name, &instruction.command(data), effect)
+    }
+
+    fn send_command(
+        &mut self,
+        name: &'static str,
+        command: &Command,
+        effect: Effect,
+    ) -> Result<Response, StoreError> {
+        let first = self.select().and_then(|_| self.exchange(name, command));
         match first {
             Err(StoreError::Unreachable { .. }) if effect == Effect::Reads => {
                 self.select()?;
-                self.exchange(name, &command)
+                self.exchange(name, command)
             }
             other => other,
         }
@@ -373,38 +384,6 @@ impl KeyStore for ElementStore {
 
     fn objects(&mut self) -> Option<&mut dyn Objects> {
         Some(self)
-    }
-}
-
-impl Attest for ElementStore {
-    fn attest(&mut self, key: &KeyName, nonce: &Nonce) -> Result<Attested, StoreError> {
-        let slots = self.key(key)?;
-        let chip_certificate = self.read_binary(ATTESTATION_CERTIFICATE)?;
-        let applet_version = self.select()?.to_vec();
-        let what = Instruction::ReadObjectAttested;
-        let fields: [(u8, &[u8]); 4] = [
-            (TAG_1, &slots.first.to_be_bytes()),
-            (TAG_5, &ATTESTATION_KEY.to_be_bytes()),
-            (TAG_6, &[ECDSA_SHA256]),
-            (TAG_7, &nonce.freshness16()),
-        ];
-        let response = self.ask(what, &fields, Effect::Reads)?;
-        let field = |tag| value(what, &response, tag);
-        let data = field(TAG_1)?;
-        let key =
-            PublicKey::from_point(&data).map_err(|error| malformed(what.spec().name, error.to_string()))?;
-        let evidence = Evidence::Element(ElementEvidence {
-            chip_certificate,
-            chip_chain: Vec::new(),
-            data,
-            attributes: field(TAG_2)?,
-            timestamp: field(TAG_3)?,
-            freshness: field(TAG_4)?,
-            chip_id: field(TAG_5)?,
-            signature: field(TAG_6)?,
-            applet_version,
-        });
-        Ok(Attested { key, evidence })
     }
 }
 

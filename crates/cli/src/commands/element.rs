@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
-use touchmark_element::{Effect, Element, Fault, Flaw, Inspection, Served, Trigger, tcp};
+use touchmark_element::{Applet, Class, Effect, Element, Fault, Flaw, Inspection, Served, Trigger, tcp};
 use touchmark_keystore::element::FramedTcp;
 
 use crate::input::{Hex, line_to_fd};
@@ -25,6 +25,9 @@ pub(crate) enum Verb {
         /// The directory that will hold its state.
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
+        /// Which applet it has: `3.1`, or `7.2` for attested reads that are bound to their command.
+        #[arg(long, value_name = "VERSION", default_value_t)]
+        applet: Applet,
         /// Make it of a class that has a flaw, to rehearse a recall: `readable-keys`. Version and certificate say so.
         #[arg(long, value_name = "FLAW")]
         flaw: Option<Flaw>,
@@ -118,8 +121,8 @@ struct Answers {
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
-        Verb::New { state, flaw } => {
-            let element = Element::create_of_class(&state, crate::now(), flaw)?;
+        Verb::New { state, applet, flaw } => {
+            let element = Element::create_of_class(&state, crate::now(), Class { applet, flaw })?;
             let chip_id = hex::encode(element.chip_id());
             printer.say("this is a TEST element: its attestation root's private key is public");
             printer.data(&Made { schema: "touchmark.element/1", state, chip_id: chip_id.clone() }, &chip_id)

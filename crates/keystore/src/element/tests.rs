@@ -1,5 +1,6 @@
 //! The driver against the virtual element, in this process and over TCP.
 
+mod layouts;
 mod transports;
 
 use std::net::{SocketAddr, TcpListener};
@@ -10,9 +11,11 @@ use std::thread::{self, JoinHandle};
 
 use touchmark_element::{Element, ElementError, Fault, tcp};
 use touchmark_identity::apdu::se05x::{ATTESTATION_KEY, Attributes, Origin, UNIQUE_ID};
+use touchmark_identity::evidence::{Evidence, Nonce};
 
 use super::*;
 use crate::conformance;
+use crate::store::Attest;
 
 fn now() -> touchmark_identity::timestamp::Timestamp {
     "2026-11-20T00:00:00Z".parse().unwrap()
