@@ -57,7 +57,7 @@ fn makes_a_token() {
 fn in_a_process_of_its_own() {
     let text = std::env::var(URI).unwrap();
     let uri: StoreUri = text.parse().unwrap();
-    conformance::run(&mut || uri.open(Secret::None).unwrap());
+    conformance::promises(&mut || uri.open(Secret::None).unwrap());
 
     let missing: StoreUri = text.replace("token=conformance", "token=elsewhere").parse().unwrap();
     let refused = missing.open(Secret::None).err().unwrap();

@@ -18,14 +18,14 @@ fn name(text: &str) -> KeyName {
 fn the_plain_file_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    conformance::run(&mut || Box::new(plain(&path)));
+    conformance::promises(&mut || Box::new(plain(&path)));
 }
 
 #[test]
 fn the_sealed_file_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    conformance::run(&mut || {
+    conformance::promises(&mut || {
         let medium = Box::new(FileMedium::hold(&path).unwrap());
         Box::new(SoftwareStore::open(medium, &passphrase("correct horse")).unwrap())
     });
@@ -36,7 +36,7 @@ fn the_flash_image_conforms() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("flash.img");
     drop(FlashImage::create(&path, 256 * 1024).unwrap());
-    conformance::run(&mut || {
+    conformance::promises(&mut || {
         let medium = Box::new(FlashMedium::new(FlashImage::open(&path).unwrap(), "identity.toml"));
         Box::new(SoftwareStore::open(medium, &Protection::PlainFlash).unwrap())
     });

@@ -32,7 +32,7 @@ fn connection(swtpm: &Swtpm) -> Connection {
 #[test]
 fn the_store_keeps_the_promises_of_the_traits() {
     let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
-    crate::conformance::run(&mut || Box::new(TpmStore::open(&swtpm.address).unwrap()));
+    crate::conformance::promises(&mut || Box::new(TpmStore::open(&swtpm.address).unwrap()));
 }
 
 #[test]
