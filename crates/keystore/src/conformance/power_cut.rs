@@ -38,14 +38,14 @@ pub trait PowerCut {
 pub(super) fn run(bench: &mut dyn Bench) -> Result<(), &'static str> {
     let cuts = ways(bench.power_cuts())?;
     let bystander = key("conf-bystander");
-    let public = bench.open().generate(&bystander).expect("generate");
+    let mut store = bench.open();
+    let public = store.generate(&bystander).expect("generate");
     let mut round = 0;
     for mut cut in cuts {
         for act in Act::ALL {
             let mut struck = 0;
             for nth in 1.. {
                 round += 1;
-                let mut store = bench.open();
                 if !act.is_possible(store.as_mut()) {
                     break;
                 }
@@ -55,7 +55,7 @@ pub(super) fn run(bench: &mut dyn Bench) -> Result<(), &'static str> {
                 cut.arm(nth);
                 let told = cut.carry_out(store, act, round);
                 let over = !cut.restore();
-                let mut store = bench.open();
+                store = bench.open();
                 before.hold(store.as_mut(), &told, &what);
                 assert_eq!(store.public_key(&bystander).expect(&what), public, "{what}: another key changed");
                 let signature = store.sign_digest(&bystander, &sha256(what.as_bytes())).expect(&what);
