@@ -20,6 +20,9 @@
 //! A read or a signature is repeated once over a fresh connection. A command that changes something is not: whether it
 //! was carried out is not known, and the caller gets [`StoreError::Unreachable`].
 //!
+//! Where a command or its class is unknown to whoever answers, somebody else has selected another applet on the same card,
+//! or the card was reset. Nothing was carried out, so the applet is selected anew and the command sent once more.
+//!
 //! # Attested reads
 //!
 //! Their layout follows the applet's version in SELECT's answer: from 7.2 on a read is bound to its command, which is then
@@ -188,13 +191,23 @@ impl ElementStore {
         effect: Effect,
     ) -> Result<Response, StoreError> {
         let first = self.select().and_then(|_| self.exchange(name, command));
-        match first {
-            Err(StoreError::Unreachable { .. }) if effect == Effect::Reads => {
-                self.select()?;
-                self.exchange(name, command)
+        let again = match &first {
+            Err(StoreError::Unreachable { .. }) => effect == Effect::Reads,
+            Ok(Response { sw, .. }) => {
+                let elsewhere =
+                    matches!(*sw, StatusWord::INSTRUCTION_NOT_SUPPORTED | StatusWord::CLASS_NOT_SUPPORTED);
+                if elsewhere {
+                    self.selected = None;
+                }
+                elsewhere
             }
-            other => other,
+            Err(_) => false,
+        };
+        if !again {
+            return first;
         }
+        self.select()?;
+        self.exchange(name, command)
     }
 
     /// Sends a command of the table that has to succeed, and gives its response data.
@@ -400,13 +413,15 @@ impl Counters for ElementStore {
             return Ok(1);
         };
         if before >= u64::from(u32::MAX) {
-            return Err(StoreError::Exhausted {
-                what: "counts",
-                detail: format!("the counter {:?} stands at its end, {before}", counter.as_str()),
-            });
+            return Err(at_its_end(counter, before));
         }
         let fields: [(u8, &[u8]); 1] = [(TAG_1, &slots.first.to_be_bytes())];
-        self.ask(Instruction::WriteCounter, &fields, Effect::Changes)?;
+        let what = Instruction::WriteCounter;
+        match self.send(what, &fields, Effect::Changes)?.sw {
+            // The counter is there and is one: what it lacks is room to count.
+            StatusWord::CONDITIONS_NOT_SATISFIED => return Err(at_its_end(counter, before)),
+            sw => done(what.spec().name, sw)?,
+        }
         // Read anew: what stands in the chip counts, not what it should be.
         self.read_counter(counter)
     }
@@ -463,6 +478,19 @@ impl Objects for ElementStore {
             Some(old) => self.remove(slots.copy(old)),
             None => Ok(()),
         }
+    }
+}
+
+/// The id of a counter in the element.
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) fn counter_id(counter: &CounterName) -> u32 {
+    Slots::of(Kind::Counter, counter.as_str()).first
+}
+
+fn at_its_end(counter: &CounterName, value: u64) -> StoreError {
+    StoreError::Exhausted {
+        what: "counts",
+        detail: format!("the counter {:?} stands at its end, {value}", counter.as_str()),
     }
 }
 
