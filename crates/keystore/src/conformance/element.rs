@@ -58,38 +58,20 @@ pub trait Way {
     /// Whether the connection of a store that is open breaks when the element loses its power for a moment.
     fn breaks_with_power(&self) -> bool;
 
-    /// Where in an act the power is tried to fail.
-    fn points(&self) -> &'static [Point] {
-        &Point::ALL
+    /// Why the element cannot be without power while a test runs, where that is so.
+    fn needs_power(&self) -> Option<&'static str> {
+        None
     }
 }
 
 /// Where the power fails: a trigger and an effect of the file `fault`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Point {
-    trigger: &'static str,
-    effect: &'static str,
-    /// At how many occasions of an act.
-    occasions: u64,
-}
-
-impl Point {
-    /// In the middle of the first two writes of an act: for ways on which power takes long to come back.
-    pub const FIRST_WRITES: Self = Self { occasions: 2, ..Self::each("write", "power-cut-in-write") };
-
-    /// Every point, at every occasion.
-    pub const ALL: [Self; 5] = [
-        Self::each("apdu", "power-cut-before-apdu"),
-        Self::each("write", "power-cut-between-writes"),
-        Self::each("write", "power-cut-in-write"),
-        Self::each("write", "power-cut-after-write"),
-        Self::each("apdu", "power-cut-before-answer"),
-    ];
-
-    const fn each(trigger: &'static str, effect: &'static str) -> Self {
-        Self { trigger, effect, occasions: u64::MAX }
-    }
-}
+const POINTS: [(&str, &str); 5] = [
+    ("apdu", "power-cut-before-apdu"),
+    ("write", "power-cut-between-writes"),
+    ("write", "power-cut-in-write"),
+    ("write", "power-cut-after-write"),
+    ("apdu", "power-cut-before-answer"),
+];
 
 /// A bench for an element.
 #[derive(Debug)]
@@ -148,6 +130,9 @@ impl<W: Way + 'static> Bench for ElementBench<W> {
                 sessions.push(self.others_session(what, bring, broken));
             }
         }
+        if let Some(why) = self.way.borrow().needs_power() {
+            return if sessions.is_empty() { Case::Absent(why) } else { Case::Present(sessions) };
+        }
         let seen = if self.way.borrow().breaks_with_power() { Seen::Done } else { broken };
         let bring = self.doing(Way::power_cycle);
         sessions.push(self.others_session("the element loses its power for a moment", bring, seen));
@@ -184,26 +169,29 @@ impl<W: Way + 'static> Bench for ElementBench<W> {
     }
 
     fn power_cuts(&mut self) -> Case<Box<dyn PowerCut>> {
-        let points = self.way.borrow().points();
-        let cut = |point: &Point| -> Box<dyn PowerCut> {
-            Box::new(Cut { way: Rc::clone(&self.way), point: *point })
+        if let Some(why) = self.way.borrow().needs_power() {
+            return Case::Absent(why);
+        }
+        let cut = |(trigger, effect): &(&'static str, &'static str)| -> Box<dyn PowerCut> {
+            Box::new(Cut { way: Rc::clone(&self.way), trigger, effect })
         };
-        Case::Present(points.iter().map(cut).collect())
+        Case::Present(POINTS.iter().map(cut).collect())
     }
 }
 
 struct Cut<W> {
     way: Rc<RefCell<W>>,
-    point: Point,
+    trigger: &'static str,
+    effect: &'static str,
 }
 
 impl<W: Way> PowerCut for Cut<W> {
     fn what(&self) -> String {
-        self.point.effect.to_owned()
+        self.effect.to_owned()
     }
 
     fn arm(&mut self, nth: u64) {
-        let Point { trigger, effect, .. } = self.point;
+        let Self { trigger, effect, .. } = self;
         write_faults(&self.way.borrow().state(), &format!("{trigger}={nth} {effect}\n"));
     }
 
@@ -216,10 +204,6 @@ impl<W: Way> PowerCut for Cut<W> {
             self.way.borrow_mut().power_on();
         }
         struck
-    }
-
-    fn occasions(&self) -> u64 {
-        self.point.occasions
     }
 }
 
