@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use touchmark_element::{Effect, Element, Fault, Flaw, Trigger};
+use touchmark_element::{Class, Effect, Element, Fault, Flaw, Trigger};
 use touchmark_identity::apdu::se05x::{AID, ATTESTATION_CERTIFICATE, Instruction, TAG_1, TAG_2};
 use touchmark_identity::apdu::tlv::{self, Tlvs};
 use touchmark_identity::apdu::{Command, Response};
@@ -17,7 +17,7 @@ use touchmark_lab::extract::{Encoding, Search, search};
 
 fn made(dir: &Path, flaw: Option<Flaw>) -> Element {
     let now: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
-    Element::create_of_class(dir, now, flaw).unwrap()
+    Element::create_of_class(dir, now, Class { flaw, ..Class::default() }).unwrap()
 }
 
 /// An attacker has the element name its objects, and reads each of them: what it said.

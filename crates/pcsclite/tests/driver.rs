@@ -50,7 +50,7 @@ fn suite(reader: &str, secured: bool, state: &Path) -> Command {
 }
 
 fn passes(command: &mut Command) {
-    let passed = run_within(command, &[], Duration::from_secs(300)).must_end_with(0).text();
+    let passed = run_within(command, &[], Duration::from_secs(300)).unwrap().must_end_with(0).text();
     assert!(passed.contains("1 passed"), "{passed}");
 }
 

@@ -60,7 +60,7 @@ fn apart(test: &str, environment: &[(&str, String)], token: &str) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", &format!("pkcs11::{test}"), "--nocapture"]);
     command.envs(environment.iter().map(|(name, value)| (name, value))).env(URI, token);
-    let finished = run_within(&mut command, &[], PATIENCE).must_end_with(0);
+    let finished = run_within(&mut command, &[], PATIENCE).unwrap().must_end_with(0);
     assert!(finished.text().contains("1 passed"), "{}", finished.all());
 }
 

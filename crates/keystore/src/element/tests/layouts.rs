@@ -19,12 +19,6 @@ fn store(dir: &Path, applet: Applet) -> ElementStore {
 }
 
 #[test]
-fn conformance_with_applet_7_2() {
-    let dir = tempfile::tempdir().unwrap();
-    conformance::run(&mut || Box::new(store(dir.path(), Applet::V7_2)));
-}
-
-#[test]
 fn evidence_of_applet_7_2_is_what_the_chip_said() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = store(dir.path(), Applet::V7_2);

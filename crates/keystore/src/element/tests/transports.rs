@@ -1,7 +1,7 @@
 //! The same promises however the element is reached: over TCP, in this process, over T=1 on a bus in memory, and inside a
 //! secure channel over each. PC/SC is tested where the library for it is built.
 
-use touchmark_element::{Effect, Session, Trigger, t1};
+use touchmark_element::{Applet, Class, Effect, Session, Trigger, t1};
 use touchmark_identity::apdu::scp03::{AesKey, INITIALIZE_UPDATE, KeySet, Level};
 use touchmark_identity::t1oi2c::Link;
 
@@ -31,17 +31,13 @@ impl Card {
     fn power_on(&mut self, dir: &Path) {
         // The element of before holds the directory's lock.
         self.element = None;
-        *self = Self { element: Some(made_or_opened(dir)), session: Session::default() };
+        *self = Self { element: Some(Element::open(dir).unwrap()), session: Session::default() };
     }
 
     fn transmit(&mut self, apdu: &[u8]) -> Vec<u8> {
         let Self { element: Some(element), session } = self else { return Vec::new() };
         element.transmit_in(session, apdu)
     }
-}
-
-fn made_or_opened(dir: &Path) -> Element {
-    if dir.join("state").exists() { Element::open(dir) } else { Element::create(dir, now()) }.unwrap()
 }
 
 /// The element on a bus in memory.
@@ -80,7 +76,12 @@ struct Part {
 
 impl Part {
     fn new(route: Route) -> Self {
+        Self::with_applet(route, Applet::default())
+    }
+
+    fn with_applet(route: Route, applet: Applet) -> Self {
         let (dir, seen) = (tempfile::tempdir().unwrap(), Arc::default());
+        Element::create_of_class(dir.path(), now(), Class { applet, ..Class::default() }).unwrap();
         let card = Arc::new(Mutex::new(Card { element: None, session: Session::default() }));
         let mut part = Self { dir, route, card, server: None, seen };
         part.power_on();
@@ -212,12 +213,11 @@ impl Way for Part {
     }
 }
 
-fn conforms(route: Route) {
-    conformance::run(&mut ElementBench::new(Part::new(route), false), &[Adverse::WrongKey]);
+fn conforms(part: Part) {
+    conformance::run(&mut ElementBench::new(part, false), &[Adverse::WrongKey]);
 }
 
-fn conforms_inside_a_channel(route: Route) {
-    let part = Part::new(route);
+fn conforms_inside_a_channel(part: Part) {
     let seen = Arc::clone(&part.seen);
     conformance::run(&mut ElementBench::new(part, true), &[]);
     let seen = seen.lock().unwrap();
@@ -227,42 +227,48 @@ fn conforms_inside_a_channel(route: Route) {
 
 #[test]
 fn conformance_in_process() {
-    conforms(Route::Calls);
+    conforms(Part::new(Route::Calls));
+}
+
+#[test]
+fn conformance_with_applet_7_2() {
+    conforms(Part::with_applet(Route::Calls, Applet::V7_2));
+    conforms_inside_a_channel(Part::with_applet(Route::Calls, Applet::V7_2));
 }
 
 #[test]
 fn conformance_over_tcp() {
-    conforms(Route::Tcp);
+    conforms(Part::new(Route::Tcp));
 }
 
 #[test]
 fn conformance_over_a_bus() {
-    conforms(Route::Bus { extensions: 0 });
+    conforms(Part::new(Route::Bus { extensions: 0 }));
 }
 
 #[test]
 fn conformance_over_a_bus_of_a_slow_part() {
-    conforms(Route::Bus { extensions: 1 });
+    conforms(Part::new(Route::Bus { extensions: 1 }));
 }
 
 #[test]
 fn conformance_in_process_inside_a_channel() {
-    conforms_inside_a_channel(Route::Calls);
+    conforms_inside_a_channel(Part::new(Route::Calls));
 }
 
 #[test]
 fn conformance_over_tcp_inside_a_channel() {
-    conforms_inside_a_channel(Route::Tcp);
+    conforms_inside_a_channel(Part::new(Route::Tcp));
 }
 
 #[test]
 fn conformance_over_a_bus_inside_a_channel() {
-    conforms_inside_a_channel(Route::Bus { extensions: 0 });
+    conforms_inside_a_channel(Part::new(Route::Bus { extensions: 0 }));
 }
 
 #[test]
 fn conformance_over_a_bus_of_a_slow_part_inside_a_channel() {
-    conforms_inside_a_channel(Route::Bus { extensions: 1 });
+    conforms_inside_a_channel(Part::new(Route::Bus { extensions: 1 }));
 }
 
 fn arm(dir: &Path, what: Effect) {
