@@ -71,6 +71,15 @@ impl<'a> Draft<'a> {
         Ok(Span::Figure { id: key.to_owned() })
     }
 
+    /// Shows the lowest and the highest value of an input by its key.
+    ///
+    /// # Errors
+    /// EC-0002 where there is none.
+    pub fn show_range(&mut self, key: &str) -> Result<Span, EconomicsError> {
+        self.show_input(key)?;
+        Ok(Span::Range { id: key.to_owned() })
+    }
+
     /// Shows a value that was computed outside of expressions from figures that are named: a quantile of many lives, a
     /// count, a solution.
     pub fn show_value(
@@ -174,8 +183,12 @@ impl<'a> Draft<'a> {
         for (node, value) in shown.iter().zip(values) {
             figures.insert(id_of(node), figure(node, value, inputs));
         }
-        // Figures that others name by key, such as the inputs of a quantile.
-        let named: Vec<String> = figures.values().flat_map(from_of).cloned().collect();
+        // Figures that others or charts name by key, such as the inputs of a quantile.
+        let drawn = blocks.iter().flat_map(|block| match block {
+            Block::Chart(chart) => chart.from.as_slice(),
+            _ => &[],
+        });
+        let named: Vec<String> = figures.values().flat_map(from_of).chain(drawn).cloned().collect();
         for key in named {
             if let Some(input) = inputs.get(&key)
                 && !figures.contains_key(&key)
