@@ -400,3 +400,6 @@ fn alike(a: &str, b: &str) -> f64 {
     let total = total as f64;
     f64::from(common) / total
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,7 @@ grade = "assumed"
 
 [[input]]
 key = "watch.element"
-text = "Watching a device whose key cannot be read"
+text = "Watching a device whose key stays in its chip"
 low = 0.05
 likely = 0.2
 high = 0.5

@@ -136,7 +136,10 @@ impl Page<'_> {
         let mark = |id: &str| marks.get(id).map_or("", String::as_str);
         figures.sort_by_key(|(id, _)| (mark(id).len(), mark(id)));
         for (id, figure) in figures {
-            let head = format!("{}: {}, {id}", clean(&figure.text), words::value(self.report, id));
+            let value = words::value(self.report, id);
+            let named = if figure.text == id { String::new() } else { format!("{}: ", clean(&figure.text)) };
+            let head =
+                if named.is_empty() { format!("{id}: {value}") } else { format!("{named}{value}, {id}") };
             lines(text, &clean(&head), &format!("{:>3}  ", mark(id)), "     ");
             if figure.range.is_some() {
                 lines(text, &format!("range {}", words::range(self.report, id)), "       ", "       ");

@@ -55,26 +55,3 @@ fn ids_are_there_once() {
     ids.dedup();
     assert_eq!(ids.len(), count);
 }
-
-#[test]
-fn throwaway() {
-    let report = sample::report();
-    std::fs::write("/tmp/d-render/page.html", page(&report).unwrap()).unwrap();
-    for block in &report.blocks {
-        if let Block::Chart(chart) = block {
-            std::fs::write(
-                format!("/tmp/d-render/{}.svg", chart.id),
-                svg::drawn(chart, &report, Place::File).unwrap(),
-            )
-            .unwrap();
-        }
-    }
-}
-
-#[test]
-fn throwaway2() {
-    let report = sample::report();
-    std::fs::write("/tmp/d-render/report.txt", crate::report::terminal::with_figures(&report)).unwrap();
-    std::fs::write("/tmp/d-render/report.md", crate::report::markdown::written(&report)).unwrap();
-    std::fs::write("/tmp/d-render/report.csv", crate::report::csv::written(&report)).unwrap();
-}

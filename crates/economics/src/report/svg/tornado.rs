@@ -76,8 +76,9 @@ impl Body for Tornado<'_> {
         let Some(middle) = across(self.middle) else { return Ok(()) };
         let (place, above) = self.place;
         let bottom = top + height;
-        // Before the names, which may lie over it.
-        canvas.line(&[(middle, top - 4.0), (middle, bottom)], palette::INK, 1.4)?;
+        // Names above the bars would lie over a line from top to bottom.
+        let end = if above > 0.0 { top + 4.0 } else { bottom };
+        canvas.line(&[(middle, top - 4.0), (middle, end)], palette::INK, 1.4)?;
         for (number, ((_, at_low, at_high), name)) in self.bars.iter().zip(&self.names).enumerate() {
             let first = top + 4.0 + place * number as f64;
             let y = if above > 0.0 { first + above } else { first + (place - BAR) / 2.0 };

@@ -7,7 +7,7 @@ use crate::report::series;
 
 /// How many rows a table of a chart's values has at most, and how wide bars are.
 const ROWS: usize = 9;
-const BAR: f64 = 44.0;
+const BAR: f64 = 40.0;
 
 /// A chart as text, each line ending in a line feed.
 pub(super) fn drawn(chart: &Chart) -> String {
@@ -98,6 +98,10 @@ fn histogram(title: &str, unit: &str, shares: &Shares) -> String {
         .chunks(together)
         .filter_map(|bins| Some((bins.first()?.0, bins.last()?.1, bins.iter().map(|bin| bin.2).sum())))
         .collect();
+    // Empty ends say nothing.
+    let first = bins.iter().position(|bin| bin.2 > 0.0).unwrap_or(0);
+    let last = bins.iter().rposition(|bin| bin.2 > 0.0).unwrap_or(0);
+    let bins = bins.get(first..=last).unwrap_or_default();
     let most = bins.iter().map(|bin| bin.2).fold(f64::MIN_POSITIVE, f64::max);
     let row = |(from, to, share): &(f64, f64, f64)| {
         [
