@@ -158,7 +158,7 @@ impl<'a> Draft<'a> {
         summary: Vec<Span>,
         data: serde_json::Value,
     ) -> Result<Report, EconomicsError> {
-        let Self { inputs, mut roots, others, blocks, currency } = self;
+        let Self { inputs, mut roots, others, mut blocks, currency } = self;
         if let Some(currency) = &currency
             && let Some(rate) = inputs.get(&currency.rate)
         {
@@ -190,6 +190,12 @@ impl<'a> Draft<'a> {
             for (id, figure) in &mut figures {
                 if *id != currency.rate {
                     convert(figure, currency, rate.likely);
+                }
+            }
+            for block in &mut blocks {
+                if let Block::Chart(chart) = block {
+                    chart.drawing.convert(&currency.code, rate.likely);
+                    chart.from.push(currency.rate.clone());
                 }
             }
         }
