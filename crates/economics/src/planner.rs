@@ -81,8 +81,8 @@ macro_rules! words {
 pub(crate) use words;
 
 words! { Authority: "kind of authority",
-    Managed = "managed", "managed authority";
-    Own = "own", "own authority";
+    Managed = "managed", "a managed authority";
+    Own = "own", "one's own authority";
 }
 
 words! { Revocation: "method of revocation",

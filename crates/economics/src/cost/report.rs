@@ -133,11 +133,7 @@ impl Told<'_> {
         let spans = [
             Span::text(format!(
                 "Certificates by {}, with {}; each is valid for ",
-                if choices.authority == planner::Authority::Own {
-                    "one's own authority"
-                } else {
-                    "a managed authority"
-                },
+                choices.authority.title(),
                 choices.revocation.title(),
             )),
             draft.show_input("certificate.lifetime")?,
@@ -198,7 +194,10 @@ impl Told<'_> {
             Span::Figure { id: "run.lives".to_owned() },
             Span::text(" lives of the seed "),
             Span::Figure { id: "run.seed".to_owned() },
-            Span::text(", in which each input is drawn from its range by itself."),
+            Span::text(
+                ", in which each input is drawn from its range by itself. Most \
+                 ranges reach further up than down, so most lives cost more than the likely values say.",
+            ),
         ]);
         Ok(())
     }
@@ -306,13 +305,13 @@ impl Told<'_> {
                 )
             };
             let (low, high) = (at("lowest", swing.at_low), at("highest", swing.at_high));
-            let input = draft.show_input(&swing.key)?;
+            let input = draft.show_range(&swing.key)?;
             let decides = if (swing.at_low > 0.0) == (swing.at_high > 0.0) {
                 Vec::new()
             } else {
                 vec![Span::verdict("decides by itself", Tone::Warning)]
             };
-            rows.push(vec![vec![Span::name(name)], vec![input], vec![low], vec![high], decides]);
+            rows.push(vec![vec![Span::name(name)], input, vec![low], vec![high], decides]);
         }
         let columns = ["Input", "Likely value and range", "Net at the lowest", "Net at the highest", ""];
         let caption =

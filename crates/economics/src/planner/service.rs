@@ -71,7 +71,7 @@ impl Service {
         };
         let issuing = match authority {
             Authority::Own => Part::default(),
-            Authority::Managed => issuing(inputs, fleet, &held, &renewed, short.as_ref())?,
+            Authority::Managed => issuing(inputs, fleet, (&held, &renewed), short.as_ref(), prefix)?,
         };
         Ok(Self {
             certificates,
@@ -121,15 +121,22 @@ fn renewals(inputs: &Inputs, fleet: &Fleet, lifetime: &Expr<Days>) -> Result<Exp
 fn issuing(
     inputs: &Inputs,
     fleet: &Fleet,
-    held: &Expr<Certificates>,
-    renewed: &Expr<CertificatesPerYear>,
+    (held, renewed): (&Expr<Certificates>, &Expr<CertificatesPerYear>),
     short: Option<&Expr<One>>,
+    prefix: &str,
 ) -> Result<Part, EconomicsError> {
     let year = months();
-    let first =
+    let made =
         (fleet.production.clone() * year.clone()).max(&Expr::<Months>::defined(1.0, "at least a month"));
-    let once = tiers(inputs, &(held.clone() / first.clone()))? * first;
-    let yearly = tiers(inputs, &(renewed.clone() / year.clone()))? * year;
+    let made = made.named("certificate.months", "Months in which the first certificates are issued");
+    let first = (held.clone() / made.clone()).named("certificate.first", "First certificates in a month");
+    let later = renewed.clone() / year.clone();
+    let later = later.named(format!("{prefix}.renewed.month"), "Certificates renewed in a month");
+    let first =
+        tiers(inputs, &first)?.named("certificate.first.price", "First certificates, a month, by tiers");
+    let later = tiers(inputs, &later)?
+        .named(format!("{prefix}.renewed.month.price"), "Renewed certificates, a month, by tiers");
+    let (once, yearly) = (first * made, later * year);
     let Some(short) = short else {
         return Ok(Part { once: Some(once), yearly: Some(yearly) });
     };

@@ -162,8 +162,8 @@ fn row(
     Ok(vec![
         vec![Span::text(solution.storage.title())],
         vec![draft.show(total)],
-        vec![Span::text(name)],
-        vec![draft.show_input(&solution.input)?],
+        vec![Span::name(name)],
+        draft.show_range(&solution.input)?,
         value,
         vec![verdict],
     ])

@@ -36,7 +36,7 @@ impl Told<'_> {
                     Some((group, rest)) => format!("{group}.{regime}.{rest}"),
                     None => format!("{key}.{regime}"),
                 };
-                row.push(vec![draft.show_input(&key)?]);
+                row.push(draft.show_range(&key)?);
             }
             rows.push(row);
         }
@@ -116,6 +116,7 @@ pub(super) fn limits(draft: &mut Draft<'_>) {
         [
             "Loss of yield at the line, stock, and what it costs to change a part later.",
             "Loss of devices: all of them are taken to be in use for the whole life.",
+            "What it is worth that an attack is dearer, on an enclave as on any chip.",
             "Certification, liability and lost sales.",
             "Wages and prices that change over the years; the discount rate is all that tells years apart.",
             "Dependence between inputs: in sampled lives each is drawn by itself.",
