@@ -116,6 +116,38 @@ units! {
     DaysPerYear = "day/year";
     /// Pieces times years.
     PieceYears = "piece-year";
+    /// Calendar months.
+    Months = "month";
+    /// Months of a year.
+    MonthsPerYear = "month/year";
+    /// Money a month.
+    UsdPerMonth = "USD/month";
+    /// Money for a certificate and month.
+    UsdPerCertificateMonth = "USD/certificate/month";
+    /// Money for a piece and month.
+    UsdPerPieceMonth = "USD/piece/month";
+    /// Certificates a month.
+    CertificatesPerMonth = "certificate/month";
+    /// Money for a piece and hour of its use.
+    UsdPerPieceHour = "USD/piece/hour";
+    /// Hours of a year: of work, or of a machine's use.
+    HoursPerYear = "hour/year";
+    /// Seconds of work, or of a machine's use, on one device.
+    SecondsPerDevice = "second/device";
+    /// Seconds of an hour.
+    SecondsPerHour = "second/hour";
+    /// Minutes of work on one alert.
+    MinutesPerAlert = "minute/alert";
+    /// Minutes of an hour.
+    MinutesPerHour = "minute/hour";
+    /// Visits that follow from one alert.
+    VisitsPerAlert = "visit/alert";
+    /// Visits a year.
+    VisitsPerYear = "visit/year";
+    /// Area of a board that one device gives up, in square millimetres.
+    SquareMillimetresPerDevice = "mm2/device";
+    /// Money for a square millimetre of board.
+    UsdPerSquareMillimetre = "USD/mm2";
 }
 
 /// Says that a product of two units is a third.
@@ -188,6 +220,24 @@ products! {
     DaysPerYear * Years = Days;
     PerYear * Days = DaysPerYear;
     PerYear * Devices = DevicesPerYear;
+    MonthsPerYear * Years = Months;
+    UsdPerMonth * Months = Usd;
+    UsdPerMonth * MonthsPerYear = UsdPerYear;
+    UsdPerCertificate * CertificatesPerMonth = UsdPerMonth;
+    UsdPerCertificateMonth * MonthsPerYear = UsdPerCertificateYear;
+    UsdPerPieceMonth * MonthsPerYear = UsdPerPieceYear;
+    CertificatesPerMonth * Months = Certificates;
+    CertificatesPerMonth * MonthsPerYear = CertificatesPerYear;
+    UsdPerPieceHour * HoursPerYear = UsdPerPieceYear;
+    UsdPerHour * HoursPerYear = UsdPerYear;
+    HoursPerYear * Years = Hours;
+    HoursPerDevice * SecondsPerHour = SecondsPerDevice;
+    HoursPerAlert * MinutesPerHour = MinutesPerAlert;
+    VisitsPerAlert * AlertsPerYear = VisitsPerYear;
+    VisitsPerAlert * AlertsPerDeviceYear = VisitsPerDeviceYear;
+    VisitsPerAlert * Alerts = Visits;
+    UsdPerVisit * VisitsPerYear = UsdPerYear;
+    UsdPerSquareMillimetre * SquareMillimetresPerDevice = UsdPerDevice;
 }
 
 #[cfg(test)]

@@ -80,6 +80,18 @@ impl<'a> Draft<'a> {
         Ok(Span::Range { id: key.to_owned() })
     }
 
+    /// Shows an input by its key, and its range where it has one: `likely (lowest to highest)`.
+    ///
+    /// # Errors
+    /// EC-0002 where there is none.
+    pub fn show_with_range(&mut self, key: &str) -> Result<Vec<Span>, EconomicsError> {
+        let mut spans = vec![self.show_input(key)?];
+        if self.inputs.get(key).is_some_and(|input| input.low < input.high) {
+            spans.extend([Span::text(" ("), self.show_range(key)?, Span::text(")")]);
+        }
+        Ok(spans)
+    }
+
     /// Shows a value that was computed outside of expressions from figures that are named: a quantile of many lives, a
     /// count, a solution.
     pub fn show_value(
@@ -167,7 +179,7 @@ impl<'a> Draft<'a> {
         summary: Vec<Span>,
         data: serde_json::Value,
     ) -> Result<Report, EconomicsError> {
-        let Self { inputs, mut roots, others, blocks, currency } = self;
+        let Self { inputs, mut roots, others, mut blocks, currency } = self;
         if let Some(currency) = &currency
             && let Some(rate) = inputs.get(&currency.rate)
         {
@@ -203,6 +215,12 @@ impl<'a> Draft<'a> {
             for (id, figure) in &mut figures {
                 if *id != currency.rate {
                     convert(figure, currency, rate.likely);
+                }
+            }
+            for block in &mut blocks {
+                if let Block::Chart(chart) = block {
+                    chart.drawing.convert(&currency.code, rate.likely);
+                    chart.from.push(currency.rate.clone());
                 }
             }
         }
