@@ -321,14 +321,14 @@ mod tests {
     fn counts_come_from_what_was_read() {
         let mut facts = FleetFacts::example().unwrap();
         let of_example = pack("cra", &facts);
-        let figure = &of_example.figures["registry.devices"];
+        let figure = &of_example.figures["registry.keys"];
         assert!(matches!(figure.origin, FigureOrigin::Source { ref source, .. } if source == "touchmark"));
         facts.example = false;
         facts.place = "touchmark-data".to_owned();
         facts.as_of = "2026-11-21T12:00:00Z".to_owned();
         let report = pack("nist8425", &facts);
-        let figure = &report.figures["registry.devices"];
-        assert_eq!(figure.value, 25_000.0);
+        let figure = &report.figures["registry.keys"];
+        assert_eq!(figure.value, 24_800.0);
         let FigureOrigin::Given { file, .. } = &figure.origin else { panic!("{figure:?}") };
         assert_eq!(file, "touchmark-data as of 2026-11-21T12:00:00Z");
     }
