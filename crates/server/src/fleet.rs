@@ -6,6 +6,8 @@
 
 mod affected;
 mod reported;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
