@@ -147,6 +147,10 @@ const OWN: &[Text<'static>] = &[
         file: "data/economics/articles.toml",
         text: include_str!("../../../data/economics/articles.toml"),
     },
+    Text {
+        file: "data/economics/posture-inputs.toml",
+        text: include_str!("../../../data/economics/posture-inputs.toml"),
+    },
 ];
 
 impl Inputs {

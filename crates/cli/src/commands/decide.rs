@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use touchmark_economics::error::Text;
+use touchmark_economics::evidence::FleetFacts;
 use touchmark_economics::input::Inputs;
 use touchmark_economics::report::svg::{self, Place};
 use touchmark_economics::report::{Block, Report, csv, html, markdown, terminal};
@@ -138,6 +139,22 @@ fn charts(report: &Report, directory: &Path, printer: &Printer) -> anyhow::Resul
         printer.say(&format!("written to {}", path.display()));
     }
     Ok(())
+}
+
+/// Reads a file of the user's as what it is.
+fn read_text<T>(
+    path: &Path,
+    parse: impl FnOnce(Text<'_>) -> Result<T, touchmark_economics::EconomicsError>,
+) -> anyhow::Result<T> {
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
+    Ok(parse(Text { file: &path.display().to_string(), text: &text })?)
+}
+
+/// What a server's data directory says of its fleet.
+fn fleet_facts(directory: &Path, inputs: &Inputs) -> anyhow::Result<FleetFacts> {
+    let days = inputs.get("evidence.expiry-days").map_or(0.0, |input| input.likely);
+    Ok(touchmark_server::fleet::facts(directory, crate::now(), days)?)
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
