@@ -8,7 +8,7 @@ mod reproduce;
 mod sources;
 mod storage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use touchmark_economics::error::Text;
@@ -73,10 +73,8 @@ impl Common {
     fn inputs(&self) -> anyhow::Result<Inputs> {
         let mut inputs = Inputs::own()?;
         for path in &self.data {
-            let bytes = read(path)?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
-            inputs = inputs.overridden(Text { file: &path.display().to_string(), text: &text })?;
+            let (file, text) = own_text(path)?;
+            inputs = inputs.overridden(Text { file: &file, text: &text })?;
         }
         for one in &self.set {
             let Some((key, value)) = one.split_once('=') else {
@@ -109,6 +107,13 @@ impl Common {
             None => printer.data(report, &text),
         }
     }
+}
+
+/// A text file of the user's, and its name.
+fn own_text(path: &Path) -> anyhow::Result<(String, String)> {
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
+    Ok((path.display().to_string(), text))
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
