@@ -82,10 +82,8 @@ impl Common {
     fn inputs(&self) -> anyhow::Result<Inputs> {
         let mut inputs = Inputs::own()?;
         for path in &self.data {
-            let bytes = read(path)?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
-            inputs = inputs.overridden(Text { file: &path.display().to_string(), text: &text })?;
+            let (file, text) = own_text(path)?;
+            inputs = inputs.overridden(Text { file: &file, text: &text })?;
         }
         for one in &self.set {
             let Some((key, value)) = one.split_once('=') else {
@@ -146,15 +144,21 @@ fn read_text<T>(
     path: &Path,
     parse: impl FnOnce(Text<'_>) -> Result<T, touchmark_economics::EconomicsError>,
 ) -> anyhow::Result<T> {
-    let text = String::from_utf8(read(path)?)
-        .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
-    Ok(parse(Text { file: &path.display().to_string(), text: &text })?)
+    let (file, text) = own_text(path)?;
+    Ok(parse(Text { file: &file, text: &text })?)
 }
 
 /// What a server's data directory says of its fleet.
 fn fleet_facts(directory: &Path, inputs: &Inputs) -> anyhow::Result<FleetFacts> {
     let days = inputs.get("evidence.expiry-days").map_or(0.0, |input| input.likely);
     Ok(touchmark_server::fleet::facts(directory, crate::now(), days)?)
+}
+
+/// A text file of the user's, and its name.
+fn own_text(path: &Path) -> anyhow::Result<(String, String)> {
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
+    Ok((path.display().to_string(), text))
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
