@@ -26,7 +26,7 @@ const GAP: f64 = 12.0;
 impl<'c> Radar<'c> {
     pub(super) fn new(most: f64, spokes: &[String], series: &'c [(String, Vec<f64>)], width: f64) -> Self {
         let wide = width > 500.0;
-        let radius = if wide { 150.0 } else { 92.0 };
+        let radius = if wide { 150.0 } else { 86.0 };
         let name = |(at, name): (usize, &String)| {
             // A name beside the ring has the room up to the margin; one above or below it has that between its neighbours.
             let step = TAU / spokes.len().max(1) as f64;
