@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::error::EconomicsError;
 use crate::input::{Input, Inputs, Origin};
 use crate::report::{Draft, Report, Span, Tone};
-use crate::source::Grade;
+use crate::source::{Grade, Source};
 
 /// Which inputs are listed; nothing given lists all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,16 +50,12 @@ pub fn report(inputs: &Inputs, choice: &Choice) -> Result<Report, EconomicsError
     let all = *choice == Choice::default();
     if all {
         draft.heading("Sources");
-        let rows = inputs.sources().iter().map(|source| {
-            [&source.id, &source.title, &source.date, &source.address]
-                .map(|words| vec![Span::name(words.as_str())])
-                .to_vec()
-        });
-        draft.table(
-            "Where figures and rules come from",
-            &["Source", "Title", "Date", "Address"],
-            rows.collect(),
-        );
+        // Addresses are longer than a column, and are copied: they stand in lines of their own.
+        let one = |source: &Source| {
+            let Source { id, title, address, date } = source;
+            vec![Span::name(format!("{id}: {title}, {date}, {address}"))]
+        };
+        draft.list(inputs.sources().iter().map(one).collect());
     }
     let words = "Every input of the models with its range and where it comes from; a file of yours, or --set, \
                  overrides any of them.";

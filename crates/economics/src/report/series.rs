@@ -93,7 +93,7 @@ pub(super) fn table(chart: &Chart, most: usize) -> Table {
     let ordered = matches!(chart.drawing, Drawing::Lines { .. } | Drawing::Histogram { .. });
     let thinned = ordered && count > most && most > 1;
     let every = if thinned { (count - 1).div_ceil(most - 1) } else { 1 };
-    let kept = |at: usize| at % every == 0 || at + 1 == count;
+    let kept = |at: usize| at.is_multiple_of(every) || at + 1 == count;
     let rows = rows.into_iter().enumerate().filter(|(at, _)| kept(*at)).map(|(_, row)| row).collect();
     Table { columns, rows, thinned }
 }

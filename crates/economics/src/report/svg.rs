@@ -145,11 +145,20 @@ fn finished(svg: &str, chart: &Chart, report: &Report, place: Place, (width, hei
     )
 }
 
-/// An axis' title with its unit.
-fn axis_title(axis: &Axis) -> String {
-    if axis.unit == "1" || axis.unit.is_empty() {
+/// An axis' title with its unit, in at most two lines.
+fn axis_title(axis: &Axis, room: f64) -> Vec<String> {
+    let words = if axis.unit == "1" || axis.unit.is_empty() {
         axis.title.clone()
     } else {
         format!("{} ({})", axis.title, axis.unit)
-    }
+    };
+    text::lines(&words, SIZE, room, 2)
 }
+
+/// How much higher a drawing is where a title takes more than one line.
+fn more(title: &[String]) -> f64 {
+    title.len().saturating_sub(1) as f64 * canvas::LINE
+}
+
+#[cfg(test)]
+mod tests;

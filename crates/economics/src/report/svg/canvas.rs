@@ -115,6 +115,14 @@ impl<'a> Canvas<'a> {
         self.draw(&PathElement::new(points, line_style(colour.mix(1.0), width)))
     }
 
+    /// The lines of an axis' title, the first at this height.
+    pub(super) fn title(&self, lines: &[String], (x, y): At, anchor: Anchor) -> Drawn {
+        for (at, line) in lines.iter().enumerate() {
+            self.text(line, (x, y + at as f64 * LINE), SIZE, anchor, palette::QUIET)?;
+        }
+        Ok(())
+    }
+
     /// A line as the series of this number has it.
     pub(super) fn series_line(&self, points: &[At], number: usize, width: f64) -> Drawn {
         self.broken(
@@ -135,7 +143,7 @@ impl<'a> Canvas<'a> {
         let Some((on, off)) = dash else { return self.line(points, colour, width) };
         let points: Vec<_> = points.iter().map(|at| place(*at)).collect();
         let style = line_style(colour.mix(1.0), width);
-        self.draw(&DashedPathElement::new(points.into_iter(), steps(on), steps(off), style))
+        self.draw(&DashedPathElement::new(points, steps(on), steps(off), style))
     }
 
     pub(super) fn filled(&self, (x, y): At, width: f64, height: f64, colour: RGBAColor) -> Drawn {

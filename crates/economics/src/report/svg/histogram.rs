@@ -4,14 +4,14 @@ use super::canvas::{Anchor, At, Canvas, Drawn, Frame, SIZE, faint};
 use super::legend::{Legend, Sample};
 use super::lines::count;
 use super::scale::Scale;
-use super::{Body, axis_title, palette};
+use super::{Body, axis_title, more, palette};
 use crate::report::chart::{Axis, Shares};
 
 /// A histogram, laid out.
 #[derive(Debug)]
 pub(super) struct Histogram<'c> {
     series: &'c [Shares],
-    title: String,
+    title: Vec<String>,
     frame: Frame,
     legend: Legend,
 }
@@ -35,13 +35,13 @@ impl<'c> Histogram<'c> {
         let height = if wide { 260.0 } else { 210.0 };
         let frame = Frame { left, top: HEAD, width: span, height, x, y };
         let legend = Legend::new(series.iter().map(|one| one.name.as_str()), Sample::Area, width);
-        Self { series, title: axis_title(axis), frame, legend }
+        Self { series, title: axis_title(axis, left + span), frame, legend }
     }
 }
 
 impl Body for Histogram<'_> {
     fn height(&self) -> f64 {
-        HEAD + self.frame.height + FOOT + self.legend.height + 6.0
+        HEAD + self.frame.height + FOOT + more(&self.title) + self.legend.height + 6.0
     }
 
     fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
@@ -76,7 +76,7 @@ impl Body for Histogram<'_> {
         for (number, outline) in outlines.iter().enumerate() {
             canvas.series_line(outline, number, 2.0)?;
         }
-        canvas.text(&self.title, (left + width, bottom + 32.0), SIZE, Anchor::End, palette::QUIET)?;
-        self.legend.draw(canvas, 0.0, bottom + FOOT + 4.0)
+        canvas.title(&self.title, (left + width, bottom + 32.0), Anchor::End)?;
+        self.legend.draw(canvas, 0.0, bottom + FOOT + more(&self.title) + 4.0)
     }
 }

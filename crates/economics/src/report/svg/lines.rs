@@ -3,7 +3,7 @@
 use super::canvas::{Anchor, At, Canvas, Drawn, Frame, LINE, SIZE};
 use super::legend::{Legend, Sample, sample};
 use super::scale::Scale;
-use super::{Body, axis_title, palette, text};
+use super::{Body, axis_title, more, palette, text};
 use crate::report::chart::{Axis, Level, Series};
 
 /// Lines, laid out.
@@ -11,7 +11,7 @@ use crate::report::chart::{Axis, Level, Series};
 pub(super) struct Lines<'c> {
     series: &'c [Series],
     levels: &'c [Level],
-    titles: (String, String),
+    titles: (Vec<String>, Vec<String>),
     frame: Frame,
     names: Names,
 }
@@ -55,8 +55,9 @@ impl<'c> Lines<'c> {
         // As many ticks as have room for the widest label.
         let room = across(12).widest(SIZE) + 12.0;
         let across = across(count(wide / room));
-        let frame = Frame { left, top: HEAD, width: wide, height, x: across, y: down };
-        Self { series, levels, titles: (axis_title(x), axis_title(y)), frame, names }
+        let titles = (axis_title(x, left + wide), axis_title(y, width));
+        let frame = Frame { left, top: HEAD + more(&titles.1), width: wide, height, x: across, y: down };
+        Self { series, levels, titles, frame, names }
     }
 }
 
@@ -77,14 +78,14 @@ impl Body for Lines<'_> {
             Names::Beside(_) => 0.0,
             Names::Under(legend) => legend.height + 8.0,
         };
-        HEAD + self.frame.height + FOOT + names
+        self.frame.top + self.frame.height + FOOT + more(&self.titles.0) + names
     }
 
     fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
         let Frame { left, top, width, height, x, y } = &self.frame;
         let (right, bottom) = (left + width, top + height);
-        canvas.text(&self.titles.1, (0.0, 10.0), SIZE, Anchor::Start, palette::QUIET)?;
-        canvas.text(&self.titles.0, (right, bottom + 32.0), SIZE, Anchor::End, palette::QUIET)?;
+        canvas.title(&self.titles.1, (0.0, 10.0), Anchor::Start)?;
+        canvas.title(&self.titles.0, (right, bottom + 32.0), Anchor::End)?;
         let plot = canvas.plot(&self.frame)?;
         let mut ends = Vec::new();
         for (number, one) in self.series.iter().enumerate() {
@@ -114,7 +115,7 @@ impl Body for Lines<'_> {
         }
         match &self.names {
             Names::Beside(names) => beside(canvas, names, &ends, (right, *top, bottom)),
-            Names::Under(legend) => legend.draw(canvas, 0.0, bottom + FOOT + 4.0),
+            Names::Under(legend) => legend.draw(canvas, 0.0, bottom + FOOT + more(&self.titles.0) + 4.0),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::canvas::{Anchor, Canvas, Drawn, Frame, LINE, SIZE, faint};
 use super::legend::{Legend, Sample, letter};
 use super::lines::count;
 use super::scale::Scale;
-use super::{Body, axis_title, palette, text};
+use super::{Body, axis_title, more, palette, text};
 use crate::report::chart::Axis;
 use crate::report::number::plain;
 
@@ -13,7 +13,7 @@ use crate::report::number::plain;
 pub(super) struct Stacks<'c> {
     parts: &'c [(String, Vec<f64>)],
     names: Vec<Vec<String>>,
-    title: String,
+    title: Vec<String>,
     frame: Frame,
     /// How high one bar's place is, and the name above the bar where there is no room beside it.
     place: (f64, f64),
@@ -44,13 +44,20 @@ impl<'c> Stacks<'c> {
         let height = place.0 * bars.len().max(1) as f64;
         let frame = Frame { left, top: 6.0, width: span, height, x, y: Scale::places(bars.len()) };
         let legend = Legend::new(parts.iter().map(|(name, _)| name.as_str()), Sample::Letter, width);
-        Self { parts, names, title: axis_title(axis), frame, place, legend }
+        Self {
+            parts,
+            names,
+            title: axis_title(axis, if wide { left + span } else { width }),
+            frame,
+            place,
+            legend,
+        }
     }
 }
 
 impl Body for Stacks<'_> {
     fn height(&self) -> f64 {
-        self.frame.top + self.frame.height + FOOT + self.legend.height + 6.0
+        self.frame.top + self.frame.height + FOOT + more(&self.title) + self.legend.height + 6.0
     }
 
     fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
@@ -94,8 +101,8 @@ impl Body for Stacks<'_> {
         }
         let (right, bottom) = (left + width, top + height);
         let end = if *left < 20.0 { canvas.width() } else { right };
-        canvas.text(&self.title, (end, bottom + 32.0), SIZE, Anchor::End, palette::QUIET)?;
-        self.legend.draw(canvas, 0.0, bottom + FOOT + 4.0)
+        canvas.title(&self.title, (end, bottom + 32.0), Anchor::End)?;
+        self.legend.draw(canvas, 0.0, bottom + FOOT + more(&self.title) + 4.0)
     }
 }
 

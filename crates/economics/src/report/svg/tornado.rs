@@ -4,7 +4,7 @@ use super::canvas::{Anchor, Canvas, Drawn, Frame, LINE, SIZE, faint};
 use super::lines::count;
 use super::scale::Scale;
 use super::stacks::short;
-use super::{Body, axis_title, palette, text};
+use super::{Body, axis_title, more, palette, text};
 use crate::report::chart::Axis;
 
 /// A tornado, laid out.
@@ -13,7 +13,7 @@ pub(super) struct Tornado<'c> {
     middle: f64,
     bars: &'c [(String, f64, f64)],
     names: Vec<Vec<String>>,
-    title: String,
+    title: Vec<String>,
     frame: Frame,
     place: (f64, f64),
 }
@@ -39,7 +39,14 @@ impl<'c> Tornado<'c> {
         let x = scale(count(span / (scale(6).widest(SIZE) + 20.0)).min(6));
         let height = place.0 * bars.len().max(1) as f64 + 8.0;
         let frame = Frame { left, top: HEAD, width: span, height, x, y: Scale::places(1) };
-        Self { middle, bars, names, title: axis_title(axis), frame, place }
+        Self {
+            middle,
+            bars,
+            names,
+            title: axis_title(axis, if wide { left + span } else { width }),
+            frame,
+            place,
+        }
     }
 
     fn legend(&self, canvas: &Canvas<'_>) -> Drawn {
@@ -65,7 +72,7 @@ fn high(canvas: &Canvas<'_>, (x, y): (f64, f64), width: f64, height: f64) -> Dra
 
 impl Body for Tornado<'_> {
     fn height(&self) -> f64 {
-        HEAD + self.frame.height + FOOT
+        HEAD + self.frame.height + FOOT + more(&self.title)
     }
 
     fn draw(&self, canvas: &Canvas<'_>) -> Drawn {
@@ -113,6 +120,6 @@ impl Body for Tornado<'_> {
         let at = middle.clamp(half, canvas.width() - half);
         canvas.bold(&words, (at, top - 13.0), SIZE, Anchor::Middle, palette::LABEL)?;
         let end = if *left < 100.0 { canvas.width() } else { left + width };
-        canvas.text(&self.title, (end, bottom + 32.0), SIZE, Anchor::End, palette::QUIET)
+        canvas.title(&self.title, (end, bottom + 32.0), Anchor::End)
     }
 }
