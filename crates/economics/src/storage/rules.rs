@@ -132,6 +132,8 @@ pub struct Regime {
     pub id: String,
     /// What it means.
     pub says: Statement,
+    /// What this project adds.
+    pub note: String,
 }
 
 /// What is said against hardware.
@@ -235,6 +237,8 @@ mod raw {
     pub(super) struct Regime {
         pub(super) id: String,
         pub(super) text: String,
+        #[serde(default)]
+        pub(super) note: String,
         pub(super) source: Spanned<String>,
         pub(super) grade: Grade,
     }
@@ -341,7 +345,8 @@ impl Rules {
             put(&mut self.risks, one, |a, b| a.id == b.id);
         }
         for raw in file.regime {
-            let one = Regime { id: raw.id, says: statement(raw.text, raw.source, raw.grade)? };
+            let says = statement(raw.text, raw.source, raw.grade)?;
+            let one = Regime { id: raw.id, says, note: raw.note };
             put(&mut self.regimes, one, |a, b| a.id == b.id);
         }
         for one in file.objection {
