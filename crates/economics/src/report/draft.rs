@@ -71,6 +71,31 @@ impl<'a> Draft<'a> {
         Ok(Span::Figure { id: key.to_owned() })
     }
 
+    /// Shows an input by its key with its range, where it has one: `likely (lowest to highest)`.
+    ///
+    /// # Errors
+    /// EC-0002 where there is none.
+    pub fn show_range(&mut self, key: &str) -> Result<Vec<Span>, EconomicsError> {
+        let mut spans = vec![self.show_input(key)?];
+        if let Some(input) = self.inputs.get(key)
+            && input.low < input.high
+        {
+            let mut end = |word: &str, value: f64| {
+                let (id, text) = (format!("{key}.{word}"), format!("{}, {word}", input.text));
+                self.show_value(
+                    &id,
+                    &text,
+                    (value, input.unit),
+                    &format!("the {word} value of {key}"),
+                    &[key],
+                )
+            };
+            let (low, high) = (end("lowest", input.low), end("highest", input.high));
+            spans.extend([Span::text(" ("), low, Span::text(" to "), high, Span::text(")")]);
+        }
+        Ok(spans)
+    }
+
     /// Shows a value that was computed outside of expressions from figures that are named: a quantile of many lives, a
     /// count, a solution.
     pub fn show_value(
@@ -158,7 +183,7 @@ impl<'a> Draft<'a> {
         summary: Vec<Span>,
         data: serde_json::Value,
     ) -> Result<Report, EconomicsError> {
-        let Self { inputs, mut roots, others, blocks, currency } = self;
+        let Self { inputs, mut roots, others, mut blocks, currency } = self;
         if let Some(currency) = &currency
             && let Some(rate) = inputs.get(&currency.rate)
         {
@@ -190,6 +215,12 @@ impl<'a> Draft<'a> {
             for (id, figure) in &mut figures {
                 if *id != currency.rate {
                     convert(figure, currency, rate.likely);
+                }
+            }
+            for block in &mut blocks {
+                if let Block::Chart(chart) = block {
+                    chart.drawing.convert(&currency.code, rate.likely);
+                    chart.from.push(currency.rate.clone());
                 }
             }
         }
