@@ -2,17 +2,17 @@
 
 mod attack;
 mod cost;
+mod data;
 mod evidence;
 mod posture;
 mod reproduce;
 mod sources;
 mod storage;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use touchmark_economics::error::Text;
-use touchmark_economics::evidence::FleetFacts;
 use touchmark_economics::input::Inputs;
 use touchmark_economics::report::{Report, csv, html, markdown, terminal};
 
@@ -110,22 +110,6 @@ impl Common {
             None => printer.data(report, &text),
         }
     }
-}
-
-/// Reads a file of the user's as what it is.
-fn read_text<T>(
-    path: &Path,
-    parse: impl FnOnce(Text<'_>) -> Result<T, touchmark_economics::EconomicsError>,
-) -> anyhow::Result<T> {
-    let text = String::from_utf8(read(path)?)
-        .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
-    Ok(parse(Text { file: &path.display().to_string(), text: &text })?)
-}
-
-/// What a server's data directory says of its fleet.
-fn fleet_facts(directory: &Path, inputs: &Inputs) -> anyhow::Result<FleetFacts> {
-    let days = inputs.get("evidence.expiry-days").map_or(0.0, |input| input.likely);
-    Ok(touchmark_server::fleet::facts(directory, crate::now(), days)?)
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
