@@ -2,6 +2,7 @@
 
 mod attack;
 mod cost;
+mod data;
 mod evidence;
 mod posture;
 mod reproduce;
@@ -13,7 +14,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use touchmark_economics::error::Text;
-use touchmark_economics::evidence::FleetFacts;
 use touchmark_economics::input::Inputs;
 use touchmark_economics::report::svg::{self, Place};
 use touchmark_economics::report::{Block, Report, csv, html, markdown, terminal};
@@ -137,21 +137,6 @@ fn charts(report: &Report, directory: &Path, printer: &Printer) -> anyhow::Resul
         printer.say(&format!("written to {}", path.display()));
     }
     Ok(())
-}
-
-/// Reads a file of the user's as what it is.
-fn read_text<T>(
-    path: &Path,
-    parse: impl FnOnce(Text<'_>) -> Result<T, touchmark_economics::EconomicsError>,
-) -> anyhow::Result<T> {
-    let (file, text) = own_text(path)?;
-    Ok(parse(Text { file: &file, text: &text })?)
-}
-
-/// What a server's data directory says of its fleet.
-fn fleet_facts(directory: &Path, inputs: &Inputs) -> anyhow::Result<FleetFacts> {
-    let days = inputs.get("evidence.expiry-days").map_or(0.0, |input| input.likely);
-    Ok(touchmark_server::fleet::facts(directory, crate::now(), days)?)
 }
 
 /// A text file of the user's, and its name.

@@ -13,7 +13,8 @@ use touchmark_economics::input::Inputs;
 use touchmark_server::error::ServerError;
 use touchmark_server::fleet;
 
-use super::{Common, fleet_facts, read_text};
+use super::Common;
+use super::data::{fleet_facts, read_text};
 use crate::failure::Usage;
 use crate::output::Printer;
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use touchmark_economics::posture::{Answers, Model, from_facts, report};
 
-use super::{Common, fleet_facts, read_text};
+use super::Common;
+use super::data::{fleet_facts, read_text};
 use crate::output::Printer;
 
 #[derive(Debug, Args)]
