@@ -18,8 +18,8 @@ use touchmark_economics::input::Inputs;
 use touchmark_economics::report::svg::{self, Place};
 use touchmark_economics::report::{Block, Report, csv, html, markdown, terminal};
 
+use self::data::own_text;
 use crate::failure::Usage;
-use crate::input::read;
 use crate::output::Printer;
 
 #[derive(Debug, Subcommand)]
@@ -137,13 +137,6 @@ fn charts(report: &Report, directory: &Path, printer: &Printer) -> anyhow::Resul
         printer.say(&format!("written to {}", path.display()));
     }
     Ok(())
-}
-
-/// A text file of the user's, and its name.
-fn own_text(path: &Path) -> anyhow::Result<(String, String)> {
-    let text = String::from_utf8(read(path)?)
-        .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
-    Ok((path.display().to_string(), text))
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use touchmark_economics::attack::{Catalogue, report};
 
-use super::{Common, own_text};
+use super::Common;
+use super::data::own_text;
 use crate::output::Printer;
 
 #[derive(Debug, Args)]

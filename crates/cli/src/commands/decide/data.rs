@@ -10,14 +10,20 @@ use touchmark_economics::input::Inputs;
 use crate::failure::Usage;
 use crate::input::read;
 
+/// A text file of the user's, and its name.
+pub(super) fn own_text(path: &Path) -> anyhow::Result<(String, String)> {
+    let text = String::from_utf8(read(path)?)
+        .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
+    Ok((path.display().to_string(), text))
+}
+
 /// Reads a file of the user's as what it is.
 pub(super) fn read_text<T>(
     path: &Path,
     parse: impl FnOnce(Text<'_>) -> Result<T, EconomicsError>,
 ) -> anyhow::Result<T> {
-    let text = String::from_utf8(read(path)?)
-        .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
-    Ok(parse(Text { file: &path.display().to_string(), text: &text })?)
+    let (file, text) = own_text(path)?;
+    Ok(parse(Text { file: &file, text: &text })?)
 }
 
 /// What a server's data directory says of its fleet.

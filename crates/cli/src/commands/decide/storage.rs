@@ -10,7 +10,8 @@ use touchmark_economics::attack::Catalogue;
 use touchmark_economics::error::Text;
 use touchmark_economics::storage::{EXAMPLE, Profile, Rules, report};
 
-use super::{Common, own_text};
+use super::Common;
+use super::data::own_text;
 use crate::failure::NotSo;
 use crate::output::Printer;
 
