@@ -1,4 +1,4 @@
-//! What posture and evidence read: files of the user's, and a server's data directory.
+//! What verbs read: files of the user's, and a server's data directory.
 
 use std::path::Path;
 
