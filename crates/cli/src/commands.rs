@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod attest;
 pub(crate) mod authority;
+pub(crate) mod decide;
 pub(crate) mod element;
 pub(crate) mod keystore;
 pub(crate) mod lab;

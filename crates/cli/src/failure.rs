@@ -6,6 +6,7 @@ use touchmark_agent::AgentError;
 use touchmark_attest::AppraisalError;
 use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::RegistryError;
+use touchmark_economics::EconomicsError;
 use touchmark_element::ElementError;
 use touchmark_keystore::StoreError;
 use touchmark_lab::LabError;
@@ -59,7 +60,7 @@ fn one(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<NotSo>() || cause.is::<AppraisalError>() {
         return Some(Exit::NotSo);
     }
-    if cause.is::<Usage>() || cause.is::<ResponseError>() {
+    if cause.is::<Usage>() || cause.is::<ResponseError>() || cause.is::<EconomicsError>() {
         return Some(Exit::Usage);
     }
     if cause.is::<Interrupted>() {
@@ -110,6 +111,7 @@ pub(crate) fn code(error: &anyhow::Error) -> Option<&'static str> {
             .or_else(|| of(cause, StoreError::code))
             .or_else(|| of(cause, AppraisalError::code))
             .or_else(|| of(cause, AgentError::code))
+            .or_else(|| of(cause, EconomicsError::code))
             .or_else(|| of(cause, ElementError::code))
             .or_else(|| of(cause, LabError::code))
             .or_else(|| of(cause, ReplayError::code))
@@ -132,7 +134,9 @@ fn store(error: &StoreError) -> Exit {
 
 fn authority(error: &AuthorityError) -> Exit {
     match error {
-        AuthorityError::Unknown { .. } | AuthorityError::DeviceExists { .. } => Exit::Usage,
+        AuthorityError::Unknown { .. }
+        | AuthorityError::DeviceExists { .. }
+        | AuthorityError::Registry(RegistryError::Absent { .. }) => Exit::Usage,
         AuthorityError::Store(_) | AuthorityError::Registry(_) | AuthorityError::WrongCaKey { .. } => {
             Exit::Environment
         }

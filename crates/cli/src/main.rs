@@ -38,6 +38,9 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 the thing asked about is not so 
 
 #[derive(Debug, Subcommand)]
 enum Stage {
+    /// What to build: where to keep keys, what an attack costs, what the life of a fleet costs.
+    #[command(subcommand)]
+    Decide(commands::decide::Verb),
     /// Authority, monitor and dashboard in one process.
     #[command(subcommand)]
     Server(commands::server::Verb),
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         .init();
     let printer = Printer::new(cli.json, cli.quiet);
     let done = match cli.stage {
+        Stage::Decide(verb) => commands::decide::run(verb, &printer),
         Stage::Server(verb) => commands::server::run(verb, &printer),
         Stage::Element(verb) => commands::element::run(verb, &printer),
         Stage::Keystore(verb) => commands::keystore::run(verb, &printer),

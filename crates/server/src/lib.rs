@@ -18,6 +18,7 @@ pub mod control;
 pub mod dashboard;
 pub mod error;
 pub mod events;
+pub mod fleet;
 pub mod gate;
 pub mod geo;
 pub mod http;
