@@ -39,7 +39,7 @@ const OBJECT: &str = "object/";
 
 /// An open state directory.
 pub(crate) struct StateDir {
-    _lock: File,
+    _lock: Lock,
     /// What a test armed.
     pub(crate) faults: Faults,
     journal: Journal,
@@ -138,13 +138,24 @@ impl StateDir {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, ElementError> {
+/// A lock, given back at once when it is dropped: a child that another thread is just starting has a copy of the file until
+/// it runs its program.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Otherwise it ends with the last copy.
+        let _unlocked = self.0.unlock();
+    }
+}
+
+fn lock(dir: &Path) -> Result<Lock, ElementError> {
     let path = dir.join("lock");
     let failed = |source| ElementError::File { action: "lock", path: path.clone(), source };
     let mut options = OpenOptions::new();
     let lock = options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(ElementError::Locked { path: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }

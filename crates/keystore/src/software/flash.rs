@@ -7,12 +7,11 @@
 //! refused before it is used, which also keeps it from being FAT32, whose root directory could be a circle of clusters;
 //! no file is read beyond the image's size, whatever its chain of clusters says.
 
-use std::fs::File;
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::medium::{Medium, changed_by_another, file_error, hold, read_if_there, replace};
+use super::medium::{Held, Medium, changed_by_another, file_error, hold, read_if_there, replace};
 use crate::store::StoreError;
 
 /// A flash image, held by one process at a time.
@@ -20,7 +19,7 @@ use crate::store::StoreError;
 pub struct FlashImage {
     path: PathBuf,
     bytes: Vec<u8>,
-    _held: File,
+    _held: Held,
 }
 
 impl FlashImage {

@@ -40,7 +40,7 @@ pub struct FileMedium {
     path: PathBuf,
     /// SHA-256 of what it held when it was last loaded or saved.
     last: Option<[u8; 32]>,
-    _held: File,
+    _held: Held,
 }
 
 impl FileMedium {
@@ -87,9 +87,21 @@ pub(super) fn changed_by_another(path: &Path) -> StoreError {
     file_error("write", path)(std::io::Error::other(says))
 }
 
+/// A lock, given back at once when it is dropped: a child that another thread is just starting has a copy of the file until
+/// it runs its program.
+#[derive(Debug)]
+pub(super) struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Otherwise it ends with the last copy.
+        let _unlocked = self.0.unlock();
+    }
+}
+
 /// Locks `PATH.lock` for as long as the returned handle lives. The lock lies beside the file because saving replaces
 /// the file itself.
-pub(super) fn hold(path: &Path) -> Result<File, StoreError> {
+pub(super) fn hold(path: &Path) -> Result<Held, StoreError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let beside = PathBuf::from(beside);
@@ -111,7 +123,7 @@ pub(super) fn hold(path: &Path) -> Result<File, StoreError> {
         },
         std::fs::TryLockError::Error(source) => file_error("lock", &beside)(source),
     })?;
-    Ok(lock)
+    Ok(Held(lock))
 }
 
 pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
