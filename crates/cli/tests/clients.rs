@@ -1,6 +1,7 @@
 //! Further foreign clients, where whoever runs the tests has some: `TOUCHMARK_CLIENTS` names a list of them
 //! (docs/clients.md). Each is run against a new element. `scripts/clients.sh` shows what came of each.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers: a surprise is a panic")]
+#![expect(clippy::print_stderr, reason = "what came of each client is told while the others run")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

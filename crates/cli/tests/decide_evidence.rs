@@ -1,5 +1,5 @@
 //! `touchmark decide evidence` and `posture` over a registry that enrolment filled, read beside the running server.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test helpers: a surprise is a panic")]
+#![expect(clippy::unwrap_used, reason = "test helpers: a surprise is a panic")]
 
 use serde_json::Value;
 use touchmark_testkit::server::{Server, Site};

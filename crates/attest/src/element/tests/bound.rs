@@ -323,7 +323,8 @@ fn a_signed_command_that_asks_for_something_else_is_refused() {
     forger.with_command(&forger.honest.command).unwrap();
     let fresh = nonce().freshness16();
     let honest = asking(OBJECT, &fresh);
-    let fields = |change: &dyn Fn(&mut Vec<(u8, Vec<u8>)>)| {
+    type Fields = Vec<(u8, Vec<u8>)>;
+    let fields = |change: &dyn Fn(&mut Fields)| {
         let mut fields = honest.to_vec();
         change(&mut fields);
         let fields: Vec<(u8, &[u8])> = fields.iter().map(|(tag, value)| (*tag, value.as_slice())).collect();
