@@ -26,14 +26,17 @@ demo: ## the demonstration; ARGS=--exit ends by itself
 
 # The tests come last, so that their summary line closes the output.
 test: export TOUCHMARK_REQUIRE_PEERS = 1
-test: ## everything that must hold: format, lints, documentation, tests
+test: ## everything that must hold: format, lints, documentation, fuzzing for a moment, tests
 	@scripts/install-packages.sh test
 	@$(MAKE) --no-print-directory lint
 	$(CARGO) test --release --doc --workspace --locked --quiet
+	@SANITIZER=none scripts/fuzz.sh 4 keys
 	@scripts/test.sh
 
 lint: ## format, clippy, documentation
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) fmt --manifest-path peers/Cargo.toml --all --check
 	$(CARGO) clippy --release --workspace --all-targets --locked --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --locked --quiet
 

@@ -58,6 +58,7 @@ bench pcsclite pcsc
 bench attest appraise
 bench monitor observe
 bench lab search
+bench economics plan
 
 echo "anchors" >&2
 openssl speed -seconds 2 ecdsap256 >"$work/speed" 2>/dev/null

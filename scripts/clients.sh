@@ -4,7 +4,8 @@
 #
 #   scripts/clients.sh /path/to/clients.toml
 #
-# Prints `ran: NAME`, `FAILED: NAME: why` or `not run: NAME (reason)` for each, and ends with 1 if one failed.
+# Prints `ran: NAME`, `FAILED: NAME: why` or `not run: NAME (reason)` for each, then how many there were of each, and ends
+# with 1 if one failed.
 set -eu
 TOUCHMARK_CLIENTS="${1-${TOUCHMARK_CLIENTS-}}"
 if [ -z "$TOUCHMARK_CLIENTS" ]; then

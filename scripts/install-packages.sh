@@ -30,6 +30,7 @@ test_needs() {
 tpm2_makecredential tpm2-tools      makes and reads TPM structures, as a second implementation
 libtss2-tcti-swtpm.so.0 libtss2-tcti-swtpm0 lets tpm2-tools reach swtpm
 /usr/include/tss2/tss2_esys.h libtss2-dev the TSS 2.0 libraries, over which tss-esapi reaches a TPM
+c++                 g++             compiles libFuzzer
 pkg-config          pkg-config      finds these libraries for the foreign clients (peers/)
 /usr/include/openssl/ssl.h libssl-dev the token kryoptic is built over it
 /usr/include/sqlite3.h libsqlite3-dev that token keeps its objects with it

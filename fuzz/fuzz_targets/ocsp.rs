@@ -6,7 +6,8 @@ use std::cell::RefCell;
 use der::Decode;
 use libfuzzer_sys::fuzz_target;
 use touchmark_authority::Authority;
-use touchmark_fuzz::{authority, now, told};
+use touchmark_fuzz::services::authority;
+use touchmark_fuzz::{now, told};
 use x509_ocsp::{OcspResponse, OcspResponseStatus};
 
 thread_local! {

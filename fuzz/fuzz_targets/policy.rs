@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use touchmark_fuzz::{FINDINGS, told};
+use touchmark_fuzz::services::FINDINGS;
+use touchmark_fuzz::told;
 use touchmark_identity::finding::Finding;
 use touchmark_monitor::Settings;
 use touchmark_monitor::respond::{Group, Policy, Rule};
@@ -29,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
         for device_type in [None, Some("meter")] {
             let rule = policy.rule_for(&finding, device_type);
             assert_eq!(policy.rule_for(&finding, device_type), rule);
-            policy.duplicates_for(&finding, device_type);
+            std::hint::black_box(policy.duplicates_for(&finding, device_type));
         }
     }
 });

@@ -5,7 +5,8 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 
 use libfuzzer_sys::fuzz_target;
-use touchmark_fuzz::{small_settings, tell};
+use touchmark_fuzz::services::small_settings;
+use touchmark_fuzz::tell;
 use touchmark_identity::finding::Finding;
 use touchmark_monitor::batch::MAGIC;
 use touchmark_monitor::{Monitor, replay};
@@ -20,7 +21,10 @@ fn run(registry: &[u8], events: &[u8], workers: NonZeroUsize) -> (Option<replay:
         Ok(())
     });
     if let Err(error) = &summary {
-        assert!(matches!(error, replay::ReplayError::Batch { .. }), "memory is read without failure: {error:?}");
+        assert!(
+            matches!(error, replay::ReplayError::Batch { .. }),
+            "memory is read without failure: {error:?}"
+        );
         tell(error);
     }
     (summary.ok(), findings)

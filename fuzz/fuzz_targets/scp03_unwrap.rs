@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use touchmark_fuzz::{pieces, told};
 use touchmark_identity::apdu::scp03::{
-    AesKey, CounterRule, Level, Scp03Error, SecureChannel, SessionKeys, UpdateResponse, put_keys, read_put_keys,
+    AesKey, CounterRule, Level, Scp03Error, SecureChannel, SessionKeys, UpdateResponse, put_keys,
+    read_put_keys,
 };
 use touchmark_identity::apdu::{Command, RawCommand, Response, StatusWord};
 
@@ -54,13 +55,17 @@ fuzz_target!(|data: &[u8]| {
         let raw = RawCommand::parse(&wrapped.encode().expect("a frame")).expect("a command");
         match card.unwrap(&raw) {
             Ok(opened) => assert!(opened.data.len() < piece.len().max(1)),
-            Err(error) => assert!(matches!(error, Scp03Error::Padding { .. } | Scp03Error::Broken), "{error}"),
+            Err(error) => {
+                assert!(matches!(error, Scp03Error::Padding { .. } | Scp03Error::Broken), "{error}")
+            }
         }
         let response = Response { data: piece.to_vec(), sw: StatusWord::SUCCESS };
         let secured = card_answers.wrap_response(response).expect("an open channel");
         match host_reads.unwrap_response(secured) {
             Ok(opened) => assert!(opened.data.len() < piece.len().max(1)),
-            Err(error) => assert!(matches!(error, Scp03Error::Padding { .. } | Scp03Error::Broken), "{error}"),
+            Err(error) => {
+                assert!(matches!(error, Scp03Error::Padding { .. } | Scp03Error::Broken), "{error}")
+            }
         }
     }
 });

@@ -5,7 +5,8 @@
 use std::num::NonZeroUsize;
 
 use libfuzzer_sys::fuzz_target;
-use touchmark_fuzz::{sealed, small_settings, tell, told};
+use touchmark_fuzz::services::{sealed, small_settings};
+use touchmark_fuzz::{tell, told};
 use touchmark_monitor::Monitor;
 
 fn restored(bytes: &[u8]) -> Option<Monitor> {

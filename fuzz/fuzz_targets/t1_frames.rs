@@ -33,7 +33,11 @@ impl Link for Bus<'_> {
 fn framed(piece: &[u8], address: u8) -> Vec<u8> {
     match piece.split_first_chunk::<2>() {
         Some(([0x00, control], data)) => {
-            let block = Block::Information { sequence: control & 1 != 0, more: control & 2 != 0, data: data.to_vec() };
+            let block = Block::Information {
+                sequence: control & 1 != 0,
+                more: control & 2 != 0,
+                data: data.to_vec(),
+            };
             block.encode(address)
         }
         _ => piece.to_vec(),

@@ -7,9 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
+use touchmark_fuzz::acts::{ACTS, act};
 use touchmark_fuzz::{nonce, pieces, told};
-use touchmark_identity::ids::{CounterName, KeyName};
-use touchmark_keystore::KeyStore;
 use touchmark_keystore::tpm::{Measured, Terms, TpmStore};
 
 static ANSWERS: Mutex<VecDeque<Vec<u8>>> = Mutex::new(VecDeque::new());
@@ -54,26 +53,18 @@ fn address() -> &'static str {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&act, data)) = data.split_first() else { return };
+    let Some((&number, data)) = data.split_first() else { return };
     let mut answers: VecDeque<Vec<u8>> = pieces(data, 64).map(response).collect();
     // TPM2_GetCapability: no more values, properties, none of them.
     answers.push_front(response(&[0, 0, 0, 0, 0, 6, 0, 0, 0, 0]));
     *ANSWERS.lock().expect("the answers") = answers;
     let Some(mut store) = told(TpmStore::open(address())) else { return };
-    let (key, name) =
-        (KeyName::new("identity").expect("a name"), CounterName::new("firmware").expect("a name"));
     let pcrs = "sha256:0,7".parse().expect("a list");
-    match act % 11 {
-        0 => drop(told(store.info())),
-        1 => drop(told(store.generate(&key))),
-        2 => drop(told(store.public_key(&key))),
-        3 => drop(told(store.sign_digest(&key, &[7; 32]))),
-        4 => drop(told(store.delete(&key))),
-        5 => drop(store.attest().and_then(|store| told(store.attest(&key, &nonce())))),
-        6 => drop(store.counters().and_then(|store| told(store.increment_counter(&name)))),
-        7 => drop(store.ratchet().and_then(|store| told(store.raise_floor(&name, 7)))),
-        8 => drop(store.objects().and_then(|store| told(store.read_object(&key)))),
-        9 => drop(told(store.quote(&pcrs, &nonce()))),
-        _ => drop(told(store.seal(b"secret", &Terms { pcrs: Some(pcrs), ..Terms::default() }))),
+    match number % (ACTS + 2) {
+        ACTS => drop(told(store.quote(&pcrs, &nonce()))),
+        number if number > ACTS => {
+            drop(told(store.seal(b"secret", &Terms { pcrs: Some(pcrs), ..Terms::default() })));
+        }
+        number => act(&mut store, number),
     }
 });

@@ -1,10 +1,14 @@
-//! Appraising attested reads of secure elements with SE05x-compatible commands (NXP AN12413, applet 3.x).
+//! Appraising attested reads of secure elements with SE05x-compatible commands (NXP AN12413 for applet 3.x, AN12543 for
+//! applet 7.2).
 //!
-//! The chip signs, with a key whose certificate its maker issued, the concatenation of what it read: the object's value,
-//! its attributes, a time stamp, the Verifier's freshness value, and the chip's id. From that follows where the key
-//! lives and where it came from; nothing else that the evidence says is believed, unless the certificate says it too.
+//! The chip signs, with a key whose certificate its maker issued, what it read: the object's value, its attributes, a time
+//! stamp, the Verifier's freshness value, and the chip's id. From that follows where the key lives and where it came from;
+//! nothing else that the evidence says is believed, unless the certificate says it too.
 //!
-//! # Why the lengths are checked first
+//! There are two layouts. Each is appraised by its own rules ([`appraise`], [`appraise_bound`]), and the version of the applet
+//! that the evidence names has to be one that has this layout.
+//!
+//! # Applets before 4.4: why the lengths are checked first
 //!
 //! The signature is over values without their lengths. Two statements with the same concatenation are the same to it,
 //! so each value but the attributes must have its one length, and the attributes are what is left. That alone does not
@@ -13,14 +17,29 @@
 //! byte of the attributes, the origin, which is *external* for everything that was written from outside. So attributes
 //! with a policy set, the one part of variable length, are believed only where the origin is not external.
 //!
-//! Deliberately absent: the layouts of applet 4.4 and later (a version byte in the attributes) and 7.2 and later
-//! (a signature that covers the command), which nobody has confirmed against silicon here.
+//! # Applets from 7.2 on
+//!
+//! The signature is over a digest of the command and the answer's TLVs with their tags and lengths, so nothing can be cut
+//! elsewhere. A read in one layout is none in the other: in the older one the signed bytes end with the chip's id, in the
+//! newer one with an object's size (2 bytes), `4F82000C` and a time stamp (12 bytes), so that a maker would have to give a
+//! chip an id with these four bytes in its midst; and the newer one begins with a digest, where the older one has a point.
+//!
+//! # Applets 4.4 to 7.1
+//!
+//! They are refused. They sign bare values as the older ones do, but their attributes end with a version that the host
+//! chooses, so that the last byte proves nothing. It would not help to read that version only where the evidence names such
+//! an applet: that name is not signed, and the attributes of an older chip, read with a version behind them, have a byte of
+//! the host's own where the origin should be. For the same reason a holder of a *genuine* chip with such an applet can pass
+//! one of its reads off as an older chip's: pin issuers of chips with these applets only where that is no danger, or where
+//! the certificates name the applet.
+
+mod bound;
 
 use der::Encode;
 use der::oid::ObjectIdentifier;
 use touchmark_identity::apdu::se05x::{
-    AppletVersion, Attributes, CHIP_ID_BYTES, FRESHNESS_BYTES, NOT_SET, ObjectType, Origin, TIMESTAMP_BYTES,
-    VERSION_BYTES,
+    AppletVersion, Attributes, AttributesError, CHIP_ID_BYTES, FRESHNESS_BYTES, NOT_SET, ObjectType, Origin,
+    ReadLayout, TIMESTAMP_BYTES, VERSION_BYTES, rule,
 };
 use touchmark_identity::assurance::{Basis, HostBinding, KeyAssurance, Part, Provenance, Storage};
 use touchmark_identity::evidence::{ElementEvidence, Evidence, Nonce};
@@ -28,8 +47,9 @@ use touchmark_identity::key::PublicKey;
 use touchmark_identity::timestamp::Timestamp;
 use x509_cert::Certificate;
 
-use crate::chain::{attribute_text, clean};
+use crate::chain::{VerifiedChain, attribute_text, clean};
 use crate::{AppraisalError, Appraised, AttestedKey, ChainPurpose, Policy};
+pub use bound::appraise_bound;
 
 /// Names in RFC 5280 appendix A.1 and X.520 §6.2.9.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -39,14 +59,14 @@ const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.
 
 /// An uncompressed P-256 point.
 const POINT_BYTES: usize = 65;
-/// The bit of an access rule that lets a key out of the chip (AN12413 §3.7.2.1, `POLICY_OBJ_ALLOW_IMPORT_EXPORT`).
-const IMPORT_EXPORT: u32 = 0x0000_1000;
+/// What the errors call the object.
+const ATTESTED_OBJECT: &str = "the attested object";
 /// Before the 14 hex digits of the applet's version, in the organizational unit of a chip's certificate.
 const APPLET_UNIT: &str = "applet ";
 /// The most characters of vendor and model in a [`Part`].
 const MAX_PART_CHARACTERS: usize = 64;
 
-/// Appraises an attested read: that a chip of a pinned maker holds the private half of the key, and where it came from.
+/// Appraises an attested read of an applet before 4.4: that a chip of a pinned maker holds the private half of the key, and where it came from.
 ///
 /// A key that was generated on the chip gets the provenance `generated-on-chip`, one that its maker put there
 /// `pre-provisioned`, one that was imported `injected-wrapped`: it also exists, or existed, elsewhere.
@@ -63,11 +83,10 @@ pub fn appraise(
     let chain = policy.verify_chain(&evidence.chip_certificate, &evidence.chip_chain, at, purpose)?;
     let chip = ChipIdentity::read(&chain.leaf)?;
 
-    expect_length("the attested object", &evidence.data, POINT_BYTES)?;
+    expect_length(ATTESTED_OBJECT, &evidence.data, POINT_BYTES)?;
     expect_length("the time stamp of the chip", &evidence.timestamp, TIMESTAMP_BYTES)?;
     expect_length("the freshness value", &evidence.freshness, FRESHNESS_BYTES)?;
     expect_length("the id of the chip", &evidence.chip_id, CHIP_ID_BYTES)?;
-    expect_length("the version of the applet", &evidence.applet_version, VERSION_BYTES)?;
 
     let signed = [
         &evidence.data[..],
@@ -77,29 +96,36 @@ pub fn appraise(
         &evidence.chip_id,
     ]
     .concat();
-    chip.key.verify(&signed, &evidence.signature).map_err(|_| AppraisalError::BadSignature {
-        what: "the attested read".to_owned(),
-        by: format!("the chip {}", chip.id),
-    })?;
+    chip.verify(&signed, &evidence.signature)?;
+    expect_fresh(&evidence.freshness, nonce)?;
+    chip.expect_id(&evidence.chip_id)?;
+    let version = chip.applet_version(&evidence.applet_version, ReadLayout::Values)?;
 
-    let expected = nonce.freshness16();
-    if evidence.freshness != expected {
-        return Err(AppraisalError::NotFresh {
-            expected: hex::encode(expected),
-            found: hex::encode(&evidence.freshness),
+    let attributes = Attributes::parse(&evidence.attributes).map_err(malformed_attributes)?;
+    let provenance = provenance(&attributes)?;
+    if attributes.origin == Origin::EXTERNAL && !attributes.policies.is_empty() {
+        return Err(AppraisalError::ForbiddenAttribute {
+            object: "the imported key",
+            attribute: "policy set",
+            meaning: "its statement could be cut out of a binary object that the host wrote",
         });
     }
-    let found = hex::encode(&evidence.chip_id);
-    if found != chip.id {
-        return Err(AppraisalError::WrongValue { what: "the id of the chip", expected: chip.id, found });
-    }
-    let version = chip.applet_version(&evidence.applet_version)?;
-    let provenance = provenance(&evidence.attributes)?;
-    let key = PublicKey::from_point(&evidence.data).map_err(|error| AppraisalError::Malformed {
-        what: "the attested object",
-        detail: error.to_string(),
-    })?;
+    let evidence_sha256 = Evidence::Element(evidence.clone()).sha256();
+    conclude(&chip, chain, &evidence.data, version, provenance, evidence_sha256, at)
+}
 
+/// What follows from a read that holds.
+fn conclude(
+    chip: &ChipIdentity,
+    chain: VerifiedChain,
+    point: &[u8],
+    version: Option<AppletVersion>,
+    provenance: Provenance,
+    evidence_sha256: [u8; 32],
+    at: Timestamp,
+) -> Result<Appraised<AttestedKey>, AppraisalError> {
+    let key = PublicKey::from_point(point)
+        .map_err(|error| AppraisalError::Malformed { what: ATTESTED_OBJECT, detail: error.to_string() })?;
     let assurance = KeyAssurance {
         storage: Storage::SecureElement,
         basis: Basis::Attested,
@@ -114,7 +140,7 @@ pub fn appraise(
         }),
         certification: None,
         counter_budget: None,
-        evidence_sha256: Some(Evidence::Element(evidence.clone()).sha256()),
+        evidence_sha256: Some(evidence_sha256),
         appraised: Some(at),
         test_endorser: chain.test,
         class_break: None,
@@ -130,22 +156,30 @@ fn expect_length(what: &'static str, bytes: &[u8], expected: usize) -> Result<()
     Err(AppraisalError::Malformed { what, detail })
 }
 
+fn expect_fresh(found: &[u8], nonce: &Nonce) -> Result<(), AppraisalError> {
+    let expected = nonce.freshness16();
+    if found == expected {
+        return Ok(());
+    }
+    Err(AppraisalError::NotFresh { expected: hex::encode(expected), found: hex::encode(found) })
+}
+
+fn malformed_attributes(error: AttributesError) -> AppraisalError {
+    AppraisalError::Malformed { what: "the attributes of the attested object", detail: error.to_string() }
+}
+
 /// What the attributes say of the key's origin, after they have been found to be those of a key pair.
-fn provenance(bytes: &[u8]) -> Result<Provenance, AppraisalError> {
-    let attributes = Attributes::parse(bytes).map_err(|error| AppraisalError::Malformed {
-        what: "the attributes of the attested object",
-        detail: error.to_string(),
-    })?;
+fn provenance(attributes: &Attributes) -> Result<Provenance, AppraisalError> {
     let wrong = |what, expected: &dyn ToString, found: &dyn ToString| {
         Err(AppraisalError::WrongValue { what, expected: expected.to_string(), found: found.to_string() })
     };
     if attributes.object_type != ObjectType::EC_KEY_PAIR {
-        return wrong("the attested object", &ObjectType::EC_KEY_PAIR, &attributes.object_type);
+        return wrong(ATTESTED_OBJECT, &ObjectType::EC_KEY_PAIR, &attributes.object_type);
     }
     if attributes.authentication != NOT_SET {
         return wrong("the authentication indicator of the key", &NOT_SET, &attributes.authentication);
     }
-    if attributes.policies.iter().any(|policy| policy.rule & IMPORT_EXPORT != 0) {
+    if attributes.policies.iter().any(|policy| policy.rule & rule::IMPORT_EXPORT != 0) {
         return Err(AppraisalError::ForbiddenAttribute {
             object: "the key",
             attribute: "ALLOW_IMPORT_EXPORT",
@@ -155,12 +189,7 @@ fn provenance(bytes: &[u8]) -> Result<Provenance, AppraisalError> {
     match attributes.origin {
         Origin::INTERNAL => Ok(Provenance::GeneratedOnChip),
         Origin::PROVISIONED => Ok(Provenance::PreProvisioned),
-        Origin::EXTERNAL if attributes.policies.is_empty() => Ok(Provenance::InjectedWrapped),
-        Origin::EXTERNAL => Err(AppraisalError::ForbiddenAttribute {
-            object: "the imported key",
-            attribute: "policy set",
-            meaning: "its statement could be cut out of a binary object that the host wrote",
-        }),
+        Origin::EXTERNAL => Ok(Provenance::InjectedWrapped),
         other => wrong("the origin of the key", &"external, internal or provisioned", &other),
     }
 }
@@ -197,13 +226,42 @@ impl ChipIdentity {
         Ok(Self { key, id: id.to_ascii_lowercase(), vendor: subject(ORGANIZATION)?, model, applet })
     }
 
-    /// The version that SELECT answered is not signed. Where the certificate names the version, the two must agree;
-    /// where it does not, the version is a claim, and no part of the record.
-    fn applet_version(&self, claimed: &[u8]) -> Result<Option<AppletVersion>, AppraisalError> {
+    fn verify(&self, signed: &[u8], signature: &[u8]) -> Result<(), AppraisalError> {
+        self.key.verify(signed, signature).map_err(|_| AppraisalError::BadSignature {
+            what: "the attested read".to_owned(),
+            by: format!("the chip {}", self.id),
+        })
+    }
+
+    fn expect_id(&self, id: &[u8]) -> Result<(), AppraisalError> {
+        let found = hex::encode(id);
+        if found == self.id {
+            return Ok(());
+        }
+        Err(AppraisalError::WrongValue { what: "the id of the chip", expected: self.id.clone(), found })
+    }
+
+    /// The version that SELECT answered is not signed. It has to be one whose reads have the layout at hand. Where the
+    /// certificate names the version, the two must agree; where it does not, the version is a claim, and no part of the
+    /// record.
+    fn applet_version(
+        &self,
+        claimed: &[u8],
+        layout: ReadLayout,
+    ) -> Result<Option<AppletVersion>, AppraisalError> {
+        expect_length("the version of the applet", claimed, VERSION_BYTES)?;
+        let version = AppletVersion::parse(claimed);
+        if let Some(named) = version.map(|version| version.read_layout()).filter(|named| *named != layout) {
+            return Err(AppraisalError::WrongValue {
+                what: "the layout of the attested read",
+                expected: format!("{named}, as its version says"),
+                found: layout.to_string(),
+            });
+        }
         let Some(expected) = &self.applet else { return Ok(None) };
         let found = hex::encode(claimed);
         if found == *expected {
-            Ok(AppletVersion::parse(claimed))
+            Ok(version)
         } else {
             let what = "the version of the applet";
             Err(AppraisalError::WrongValue { what, expected: clean(expected), found })

@@ -90,6 +90,7 @@ fn weigh(bytes: &[u8], appraisal: &Appraisal<'_>) -> Result<Verdict, AppraisalEr
     let appraised = match &envelope.key {
         Evidence::Tpm(evidence) => tpm::appraise(evidence, nonce, ak()?, at)?,
         Evidence::Element(evidence) => element::appraise(evidence, nonce, policy, at)?,
+        Evidence::BoundRead(evidence) => element::appraise_bound(evidence, nonce, policy, at)?,
         Evidence::Pkcs11(evidence) => pkcs11::appraise(evidence, nonce, policy, at)?,
     };
     let AttestedKey { key, mut assurance, endorser } = appraised.into_value();

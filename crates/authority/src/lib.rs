@@ -5,7 +5,8 @@
 //! only then answers ([`issue`]). The record goes into the registry row, the certificate extension and the journal
 //! entry alike. It quarantines and revokes ([`revoke`]) and says so by CRL ([`crl`]) and OCSP ([`ocsp`]).
 //!
-//! Storage is one trait, [`registry::Registry`]; [`registry::sqlite`] is its embedded form.
+//! Storage is one trait, [`registry::Registry`]; [`registry::sqlite`] is its embedded form, and [`registry::survey`] reads that
+//! one in passing, beside the process that holds it.
 //!
 //! Deliberately absent: HTTP, a clock, randomness other than from the cryptographic library, and any way to a
 //! certificate that leaves no registry row.

@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod journal;
 pub mod sqlite;
+pub mod survey;
 
 use serde::{Deserialize, Serialize};
 use touchmark_identity::assurance::{ClassBreak, KeyAssurance, Storage};
@@ -72,6 +73,12 @@ pub enum RegistryError {
         /// The data directory.
         path: String,
     },
+    /// RG-0008, caller: the directory has no registry.
+    #[error("there is no registry in {path}; name the data directory of an authority")]
+    Absent {
+        /// The directory.
+        path: String,
+    },
 }
 
 impl RegistryError {
@@ -86,6 +93,7 @@ impl RegistryError {
             Self::JournalBroken { .. } => "RG-0005",
             Self::Schema { .. } => "RG-0006",
             Self::Held { .. } => "RG-0007",
+            Self::Absent { .. } => "RG-0008",
         }
     }
 }

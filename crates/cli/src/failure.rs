@@ -134,7 +134,9 @@ fn store(error: &StoreError) -> Exit {
 
 fn authority(error: &AuthorityError) -> Exit {
     match error {
-        AuthorityError::Unknown { .. } | AuthorityError::DeviceExists { .. } => Exit::Usage,
+        AuthorityError::Unknown { .. }
+        | AuthorityError::DeviceExists { .. }
+        | AuthorityError::Registry(RegistryError::Absent { .. }) => Exit::Usage,
         AuthorityError::Store(_) | AuthorityError::Registry(_) | AuthorityError::WrongCaKey { .. } => {
             Exit::Environment
         }

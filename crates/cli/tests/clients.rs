@@ -1,6 +1,7 @@
 //! Further foreign clients, where whoever runs the tests has some: `TOUCHMARK_CLIENTS` names a list of them
 //! (docs/clients.md). Each is run against a new element. `scripts/clients.sh` shows what came of each.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers: a surprise is a panic")]
+#![expect(clippy::print_stderr, reason = "what came of each client is told while the others run")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,14 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use touchmark_testkit::pcsc::{LibraryFolder, in_a_system_of_its_own};
 use touchmark_testkit::peer;
-use touchmark_testkit::process::{Daemon, Finished, run, run_within};
+use touchmark_testkit::process::{Daemon, Finished, Unfinished, run, run_within};
 use touchmark_testkit::served::Served;
 
 /// The variable that names the list; and, in a process of its own, the client of it.
 const LIST: &str = "TOUCHMARK_CLIENTS";
 const CHOSEN: &str = "TOUCHMARK_CLIENT";
+/// Stands before what that process says of a step that failed.
+const WHY: &str = "why: ";
 /// The readers' names: of our library, and of vpcd.
 const LIBRARY_READER: &str = "Touchmark TEST element";
 const VPCD_READER: &str = "Virtual PCD 00 00";
@@ -112,19 +115,28 @@ fn fault(step: &Step, finished: &Finished) -> Option<String> {
     Some(format!("the output holds {forbidden:?}\n{output}"))
 }
 
+/// Why a step did not come to its end, with what it had written.
+fn unfinished(error: &Unfinished) -> String {
+    match error {
+        Unfinished::TimedOut { output, .. } => format!("{error}\n{output}"),
+        Unfinished::NotStarted { .. } => error.to_string(),
+    }
+}
+
 /// Runs the steps of a client, whose words may hold `{name}` of these values.
 fn steps(client: &Client, values: &[(&str, String)], environment: &[(&str, String)]) -> Result<(), String> {
     let filled = |text: &str| {
         values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
     };
-    for step in &client.step {
+    for (number, step) in (1..).zip(&client.step) {
         let mut words = step.command.iter().map(|word| filled(word));
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).envs(environment.iter().map(|(name, value)| (name, value)));
         command.envs(step.environment.iter().map(|(name, value)| (name, filled(value))));
         let finished = run_within(&mut command, &[], Duration::from_secs(step.timeout_seconds));
-        if let Some(fault) = fault(step, &finished) {
-            return Err(fault);
+        let fault = finished.map_or_else(|error| Some(unfinished(&error)), |finished| fault(step, &finished));
+        if let Some(fault) = fault {
+            return Err(format!("step {number} of {}: {fault}", client.step.len()));
         }
     }
     Ok(())
@@ -190,8 +202,14 @@ fn outcome(client: &Client) -> Result<(), String> {
             command.args(["--exact", "beside_a_pcscd_of_its_own", "--ignored", "--nocapture"]);
             let seconds: u64 = client.step.iter().map(|step| step.timeout_seconds).sum();
             let limit = Duration::from_secs(seconds + 60);
-            let finished = run_within(command.env(CHOSEN, &client.name), &[], limit);
-            if finished.code == Some(0) { Ok(()) } else { Err(finished.all()) }
+            match run_within(command.env(CHOSEN, &client.name), &[], limit) {
+                Ok(finished) if finished.code == Some(0) => Ok(()),
+                Ok(finished) => {
+                    let output = finished.all();
+                    Err(output.split_once(WHY).map_or(output.as_str(), |(_, why)| why).to_owned())
+                }
+                Err(error) => Err(unfinished(&error)),
+            }
         }
     }
 }
@@ -210,7 +228,54 @@ fn beside_a_pcscd_of_its_own() {
         assert!(Instant::now() < deadline, "no card in the reader {VPCD_READER}");
         std::thread::sleep(Duration::from_millis(200));
     }
-    steps(&client, &[("reader", VPCD_READER.to_owned())], &[]).unwrap();
+    let done = steps(&client, &[("reader", VPCD_READER.to_owned())], &[]);
+    done.unwrap_or_else(|why| panic!("{WHY}{why}"));
+}
+
+/// What came of a list.
+#[derive(Debug, Default)]
+struct Tally {
+    ran: Vec<String>,
+    /// With the first line of why.
+    failed: Vec<String>,
+    not_run: Vec<String>,
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [ran, failed, not_run] = [&self.ran, &self.failed, &self.not_run].map(Vec::len);
+        write!(f, "clients: {ran} ran, {failed} failed, {not_run} not run")?;
+        self.failed.iter().try_for_each(|failed| write!(f, "\n  {failed}"))
+    }
+}
+
+/// Runs each client, whatever came of those before, and says on stderr what came of it.
+fn run_all(clients: &[Client]) -> Tally {
+    let mut tally = Tally::default();
+    for client in clients {
+        let name = client.name.clone();
+        let missing = client
+            .step
+            .iter()
+            .filter_map(|step| step.command.first())
+            .find(|program| !Path::new(program).is_file() && peer::find(program).is_none());
+        if let Some(missing) = missing {
+            eprintln!("not run: {name} ({missing} is not there)");
+            tally.not_run.push(name);
+            continue;
+        }
+        match outcome(client) {
+            Ok(()) => {
+                eprintln!("ran: {name}");
+                tally.ran.push(name);
+            }
+            Err(why) => {
+                eprintln!("FAILED: {name}: {why}");
+                tally.failed.push(format!("{name}: {}", why.lines().next().unwrap_or_default()));
+            }
+        }
+    }
+    tally
 }
 
 #[test]
@@ -219,24 +284,41 @@ fn further_clients() {
         peer::without_data("further clients: not run (docs/clients.md)");
         return;
     };
-    let mut failed = 0;
-    for client in list(&path) {
-        let missing = client
-            .step
-            .iter()
-            .filter_map(|step| step.command.first())
-            .find(|program| !Path::new(program).is_file() && peer::find(program).is_none());
-        if let Some(missing) = missing {
-            eprintln!("not run: {} ({missing} is not there)", client.name);
-            continue;
-        }
-        match outcome(&client) {
-            Ok(()) => eprintln!("ran: {}", client.name),
-            Err(why) => {
-                failed += 1;
-                eprintln!("FAILED: {}: {why}", client.name);
-            }
-        }
-    }
-    assert_eq!(failed, 0, "clients failed");
+    let tally = run_all(&list(&path));
+    eprintln!("{tally}");
+    assert!(tally.failed.is_empty(), "{tally}");
+}
+
+#[test]
+fn a_step_that_takes_too_long_fails_and_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clients.toml");
+    let text = r#"
+        [[client]]
+        name = "slow"
+        transport = "tcp"
+        step = [{ command = ["true"] }, { command = ["sh", "-c", "sleep 600; true"], timeout_seconds = 0 }]
+
+        [[client]]
+        name = "wrong"
+        transport = "tcp"
+        step = [{ command = ["false"] }]
+
+        [[client]]
+        name = "absent"
+        transport = "tcp"
+        step = [{ command = ["touchmark-no-such-program"] }]
+
+        [[client]]
+        name = "right"
+        transport = "tcp"
+        step = [{ command = ["echo", "{tcp}"], expect = [{ contains = "127.0.0.1:", count = 1 }] }]
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let tally = run_all(&list(&file));
+    let summary = "clients: 1 ran, 2 failed, 1 not run\n  \
+        slow: step 2 of 2: timed out after 0 s: sh -c sleep 600; true\n  \
+        wrong: step 1 of 1: false ended with Some(1)";
+    assert_eq!(tally.to_string(), summary);
+    assert_eq!((tally.ran, tally.not_run), (vec!["right".to_owned()], vec!["absent".to_owned()]));
 }

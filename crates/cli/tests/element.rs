@@ -148,3 +148,32 @@ fn faults_and_a_view_beside_a_running_element() {
     must(&["element", "new", "--state", &other, "--flaw", "readable-keys"]);
     assert_eq!(inspect(&other).pointer("/flaw").unwrap(), "readable-keys");
 }
+
+/// README's trial, with both applets: the evidence names the layout, and the verifier holds either.
+#[test]
+fn a_trial_with_each_applet() {
+    for (applet, layout, version) in
+        [("3.1", "se05x-attested-read", "030101"), ("7.2", "se05x-bound-read", "070200")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("chip").display().to_string();
+        must(&["element", "new", "--state", &state, "--applet", applet]);
+        assert!(inspect(&state).pointer("/applet_version").unwrap().as_str().unwrap().starts_with(version));
+        let running = Running::start(&state);
+        let store = format!("element:tcp:{}", running.address);
+        let evidence = dir.path().join("evidence.cbor").display().to_string();
+        let nonce = "5a".repeat(16);
+        must(&["keystore", "generate", "--store", &store, "--key", "trial"]);
+        must(&[
+            "keystore", "attest", "--store", &store, "--key", "trial", "--nonce", &nonce, "--out", &evidence,
+        ]);
+        let bytes = std::fs::read(&evidence).unwrap();
+        assert!(bytes.windows(layout.len()).any(|part| part == layout.as_bytes()), "{applet}");
+        let verify = ["attest", "verify", "--evidence", &evidence, "--nonce", &nonce];
+        assert_eq!(touchmark(&verify).status.code(), Some(1), "a TEST root by default");
+        let held = must(&[&verify[..], &["--dangerously-accept-test-endorsers"]].concat());
+        assert!(held.contains("hardware-bound"), "{held}");
+    }
+    let refused = touchmark(&["element", "new", "--state", "nowhere", "--applet", "7.1"]);
+    assert_eq!(refused.status.code(), Some(2));
+}

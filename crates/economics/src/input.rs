@@ -142,10 +142,17 @@ const OWN: &[Text<'static>] = &[
     Text { file: "data/economics/sources.toml", text: include_str!("../../../data/economics/sources.toml") },
     Text { file: "data/economics/costs.toml", text: include_str!("../../../data/economics/costs.toml") },
     Text { file: "data/economics/parts.toml", text: include_str!("../../../data/economics/parts.toml") },
-    Text { file: "data/economics/attacks.toml", text: include_str!("../../../data/economics/attacks.toml") },
+    Text {
+        file: "data/economics/attack-costs.toml",
+        text: include_str!("../../../data/economics/attack-costs.toml"),
+    },
     Text {
         file: "data/economics/articles.toml",
         text: include_str!("../../../data/economics/articles.toml"),
+    },
+    Text {
+        file: "data/economics/posture-inputs.toml",
+        text: include_str!("../../../data/economics/posture-inputs.toml"),
     },
 ];
 
@@ -385,7 +392,7 @@ impl Input {
 }
 
 /// How much two keys are alike: the share of neighbouring letters that they have in common.
-fn alike(a: &str, b: &str) -> f64 {
+pub(crate) fn alike(a: &str, b: &str) -> f64 {
     let pairs = |text: &str| -> Vec<(u8, u8)> { text.bytes().zip(text.bytes().skip(1)).collect() };
     let (a, mut b) = (pairs(a), pairs(b));
     let total = (a.len() + b.len()).max(1);
@@ -400,3 +407,6 @@ fn alike(a: &str, b: &str) -> f64 {
     let total = total as f64;
     f64::from(common) / total
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ pub mod error;
 pub mod evidence;
 pub mod expr;
 pub mod input;
+pub mod listing;
 pub mod plan;
 pub mod planner;
 pub mod posture;

@@ -329,3 +329,6 @@ fn generator(seed: u64, key: &str) -> Pcg64Mcg {
 fn unit_interval(source: &mut Pcg64Mcg) -> f64 {
     (source.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
 }
+
+#[cfg(test)]
+mod tests;

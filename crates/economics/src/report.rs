@@ -10,8 +10,13 @@ mod draft;
 pub mod html;
 pub mod markdown;
 pub mod number;
+#[cfg(test)]
+mod sample;
+mod series;
+pub mod svg;
 pub mod terminal;
 pub mod walk;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -103,6 +108,11 @@ pub enum Span {
     },
     /// A figure of the report.
     Figure {
+        /// Its id.
+        id: String,
+    },
+    /// The range of a figure of the report: `0.6 to 0.9 USD/device`; its value where it has none.
+    Range {
         /// Its id.
         id: String,
     },

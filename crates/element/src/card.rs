@@ -9,7 +9,7 @@ use touchmark_identity::key::PublicKey;
 
 use crate::certificate;
 use crate::error::ElementError;
-use crate::flaw::{self, Flaw};
+use crate::flaw::Flaw;
 use crate::gp::{Gp, Level};
 use crate::iot;
 use crate::object::{Body, Object, State, public_point};
@@ -102,7 +102,7 @@ impl Refusal {
 /// One card: its durable state, shared by all sessions.
 pub(crate) struct Card {
     state: State,
-    gp: Gp,
+    gp: Arc<Gp>,
     store: StateDir,
     /// Time stamps given since the start.
     stamps: u64,
@@ -116,7 +116,7 @@ pub(crate) struct Card {
 }
 
 impl Card {
-    pub(crate) fn new(state: State, gp: Gp, store: StateDir) -> Self {
+    pub(crate) fn new(state: State, gp: Arc<Gp>, store: StateDir) -> Self {
         let (delay, iot) = (Duration::ZERO, iot::Volatile::default());
         Self { state, gp, store, stamps: 0, powered: true, level: None, delay, iot }
     }
@@ -145,7 +145,7 @@ impl Card {
 
     /// The version that the applet answers.
     pub(crate) fn version(&self) -> AppletVersion {
-        flaw::version(self.gp.flaw)
+        self.state.applet.version(self.gp.flaw)
     }
 
     /// Free bytes for objects.
@@ -196,6 +196,18 @@ impl Card {
         Ok(())
     }
 
+    /// The same with what the card manager keeps.
+    pub(crate) fn commit_gp(&mut self, next: Gp) -> Result<(), Refusal> {
+        if self.store.faults.memory_is_full() && next.footprint() > self.gp.footprint() {
+            return Err(Refusal::Memory);
+        }
+        let next = Arc::new(next);
+        let saved = self.store.commit(&self.state, &next);
+        self.saved(saved)?;
+        self.gp = next;
+        Ok(())
+    }
+
     /// What armed faults say of an object that is new or changed.
     fn admit(&mut self, id: u32, old: Option<&Object>, new: &Object) -> Result<(), Refusal> {
         let value = |object: &Object| match object.body {
@@ -209,17 +221,6 @@ impl Card {
         if new.origin == Origin::INTERNAL && !matches!(new.body, Body::Binary(_) | Body::Counter { .. }) {
             self.delay = self.delay.saturating_add(self.store.faults.key_generation());
         }
-        Ok(())
-    }
-
-    /// The same for what the card manager keeps.
-    pub(crate) fn commit_gp(&mut self, next: Gp) -> Result<(), Refusal> {
-        if self.store.faults.memory_is_full() && next.footprint() > self.gp.footprint() {
-            return Err(Refusal::Memory);
-        }
-        let saved = self.store.commit(&self.state, &next);
-        self.saved(saved)?;
-        self.gp = next;
         Ok(())
     }
 
@@ -262,8 +263,7 @@ impl Card {
 
     /// Gives the card a flaw, for good: with a certificate that names the version which has it.
     fn break_class(&mut self, flaw: Flaw) -> Result<(), ElementError> {
-        let mut gp = self.gp.clone();
-        gp.flaw = Some(flaw);
+        let gp = Arc::new(Gp { flaw: Some(flaw), ..Gp::clone(&self.gp) });
         let mut state = self.state.clone();
         let key = state.objects.get(&ATTESTATION_KEY).and_then(|object| match &object.body {
             Body::KeyPair(pair) => PublicKey::from_point(public_point(pair)).ok(),
@@ -273,7 +273,7 @@ impl Card {
             && let Body::Binary(der) = &old.body
         {
             let now = certificate::not_before(der)?;
-            let der = certificate::issue(&state.chip_id, &flaw::version(gp.flaw), &key, now)?;
+            let der = certificate::issue(&state.chip_id, &state.applet.version(gp.flaw), &key, now)?;
             let new = Object { policies: old.policies.clone(), body: Body::Binary(der), ..*old };
             state.objects.insert(ATTESTATION_CERTIFICATE, Arc::new(new));
         }

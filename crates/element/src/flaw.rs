@@ -6,13 +6,8 @@ use std::str::FromStr;
 
 use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
 use serde::{Deserialize, Serialize};
-use touchmark_identity::apdu::se05x::AppletVersion;
 
-use crate::iot;
 use crate::object::Body;
-
-/// The last number of the version of an applet that has a flaw: 3.1.99.
-const FLAWED_PATCH: u8 = 99;
 
 /// A flaw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,16 +40,6 @@ impl FromStr for Flaw {
             format!("{text:?} is none of {}", names.join(", "))
         })
     }
-}
-
-/// The version that the applet answers.
-pub(crate) fn version(flaw: Option<Flaw>) -> AppletVersion {
-    let mut version = iot::VERSION;
-    if flaw.is_some() {
-        let [_, _, patch] = &mut version.version;
-        *patch = FLAWED_PATCH;
-    }
-    version
 }
 
 /// What ReadObject gives by the flaw: a private scalar, big-endian and as long as the curve; the seed of an Ed25519

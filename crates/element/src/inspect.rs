@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::Element;
 use crate::error::ElementError;
 use crate::fault::Fault;
-use crate::flaw::{self, Flaw};
+use crate::flaw::Flaw;
 use crate::gp::Gp;
 use crate::object::{Body, State};
 use crate::store::StateDir;
@@ -150,7 +150,7 @@ fn inspect(state: &State, gp: &Gp) -> Inspection {
     });
     Inspection {
         chip_id: hex::encode(state.chip_id),
-        applet_version: hex::encode(flaw::version(gp.flaw).encode()),
+        applet_version: hex::encode(state.applet.version(gp.flaw).encode()),
         flaw: gp.flaw,
         starts: state.boots,
         life_cycle: gp.card.name().to_owned(),

@@ -13,7 +13,8 @@
 //! `pcscd` ([`vpcd::serve`]), or as a part on an I²C bus ([`t1`]).
 //!
 //! Deliberately absent, so far: authenticated sessions of the applet, algorithms other than ECDSA on P-256
-//! with SHA-256. The interface follows NXP AN12413 for applet 3.x as NXP's host libraries show it.
+//! with SHA-256. The interface follows NXP AN12413 for applet 3.x as NXP's host libraries show it; an element can be made with
+//! the attested reads of applet 7.2 instead ([`Applet`]).
 //!
 //! ```
 //! use touchmark_element::Element;
@@ -32,6 +33,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod applet;
 mod atr;
 mod card;
 mod certificate;
@@ -63,6 +65,7 @@ use touchmark_identity::apdu::se05x::{
 use touchmark_identity::key::{PublicKey, sha256};
 use touchmark_identity::timestamp::Timestamp;
 
+pub use applet::{Applet, Class};
 pub use atr::ATR;
 pub use card::Session;
 pub use certificate::TEST_ROOT_CERTIFICATE_PEM;
@@ -91,14 +94,15 @@ impl Element {
     /// # Errors
     /// [`ElementError::Exists`] when the directory holds an element: it is never overwritten.
     pub fn create(dir: &Path, now: Timestamp) -> Result<Self, ElementError> {
-        Self::create_of_class(dir, now, None)
+        Self::create_of_class(dir, now, Class::default())
     }
 
-    /// The same, of a class of elements that has a flaw, for the rehearsal of a recall.
+    /// The same, of another class of elements: with another applet, or with a flaw for the rehearsal of a recall.
     ///
     /// # Errors
     /// As for [`Element::create`].
-    pub fn create_of_class(dir: &Path, now: Timestamp, flaw: Option<Flaw>) -> Result<Self, ElementError> {
+    pub fn create_of_class(dir: &Path, now: Timestamp, class: Class) -> Result<Self, ElementError> {
+        let Class { applet, flaw } = class;
         let mut store = StateDir::create(dir)?;
         let crypto = |operation| ElementError::Crypto { operation };
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
@@ -107,7 +111,7 @@ impl Element {
             PublicKey::from_point(public_point(&pair)).map_err(|_| crypto("reading the attestation key"))?;
         let mut chip_id = [0; CHIP_ID_BYTES];
         chip_id.copy_from_slice(sha256(key.point()).split_at(CHIP_ID_BYTES).0);
-        let certificate = certificate::issue(&chip_id, &flaw::version(flaw), &key, now)?;
+        let certificate = certificate::issue(&chip_id, &applet.version(flaw), &key, now)?;
 
         // The attestation key vouches and is read; above all it does not sign what a host chooses.
         let provisioned = |rule, body| {
@@ -122,8 +126,8 @@ impl Element {
             (ATTESTATION_KEY, provisioned(rule::READ | rule::ATTEST, Body::KeyPair(pair))),
             (ATTESTATION_CERTIFICATE, provisioned(rule::READ, Body::Binary(certificate))),
         ]);
-        let state = State::new(chip_id, objects);
-        let gp = Gp { flaw, ..new_gp()? };
+        let state = State { applet, ..State::new(chip_id, objects) };
+        let gp = Arc::new(Gp { flaw, ..new_gp()? });
         store.commit(&state, &gp)?;
         Ok(Self { card: Card::new(state, gp, store), session: Session::default() })
     }
@@ -135,7 +139,7 @@ impl Element {
     /// [`ElementError::Corrupt`] when its state cannot be understood: nothing is ever made anew.
     pub fn open(dir: &Path) -> Result<Self, ElementError> {
         let (mut store, mut state, gp) = StateDir::open(dir)?;
-        let gp = gp.map_or_else(new_gp, Ok)?;
+        let gp = gp.map_or_else(|| new_gp().map(Arc::new), Ok)?;
         state.boots = state.boots.saturating_add(1);
         store.commit(&state, &gp)?;
         Ok(Self { card: Card::new(state, gp, store), session: Session::default() })

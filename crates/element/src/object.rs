@@ -10,7 +10,9 @@ use touchmark_identity::apdu::se05x::{
 };
 use zeroize::Zeroizing;
 
+use crate::applet::Applet;
 use crate::iot::curve::Curve;
+use crate::store::from_json;
 
 /// Room for objects, in bytes, counted as [`Object::footprint`] counts.
 pub(crate) const MEMORY_BYTES: usize = 48 * 1024;
@@ -142,7 +144,8 @@ impl Object {
         }
     }
 
-    pub(crate) fn attributes(&self, object_id: u32, failed_attempts: u16) -> Attributes {
+    /// The attributes, with a version where the applet gives one: 0, as objects have here no other.
+    pub(crate) fn attributes(&self, object_id: u32, failed_attempts: u16, applet: Applet) -> Attributes {
         Attributes {
             object_id,
             object_type: self.object_type(),
@@ -152,6 +155,7 @@ impl Object {
             max_attempts: self.auth.unwrap_or(0),
             policies: self.policies.clone(),
             origin: self.origin,
+            version: applet.binds_reads().then_some(0),
         }
     }
 
@@ -184,6 +188,7 @@ impl Object {
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) chip_id: [u8; CHIP_ID_BYTES],
+    pub(crate) applet: Applet,
     /// How often the element was started.
     pub(crate) boots: u32,
     pub(crate) objects: Objects,
@@ -210,7 +215,8 @@ impl State {
     /// A state with these objects.
     pub(crate) fn new(chip_id: [u8; CHIP_ID_BYTES], objects: Objects) -> Self {
         let (failed, settings) = (BTreeMap::new(), Settings::default());
-        Self { chip_id, boots: 1, objects, failed, settings, export_keys: None }
+        let applet = Applet::default();
+        Self { chip_id, applet, boots: 1, objects, failed, settings, export_keys: None }
     }
 
     /// Failed attempts with an authentication object since the last good one.
@@ -230,21 +236,30 @@ impl State {
         MEMORY_BYTES.saturating_sub(used)
     }
 
-    /// The stored form, JSON.
+    /// The stored form of all but the objects, JSON.
+    pub(crate) fn encode_rest(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        self.encode_with(Vec::new(), 0)
+    }
+
+    /// The stored form as a whole, as the formats 1 and 2 had it.
+    #[cfg(test)]
     pub(crate) fn encode(&self) -> Result<Zeroizing<Vec<u8>>, String> {
+        let objects = self.objects.iter().map(|(id, object)| store(*id, self.failed(*id), object));
+        let room = self.objects.values().map(|object| 512 + 4 * object.footprint()).sum();
+        self.encode_with(objects.collect::<Result<_, _>>()?, room)
+    }
+
+    /// The stored form with these objects, which take this room.
+    fn encode_with(&self, objects: Vec<StoredObject>, room: usize) -> Result<Zeroizing<Vec<u8>>, String> {
         let stored = StoredState {
             chip_id: self.chip_id,
+            applet: self.applet,
             boots: self.boots,
-            objects: self
-                .objects
-                .iter()
-                .map(|(id, object)| store(*id, self.failed(*id), object))
-                .collect::<Result<_, _>>()?,
+            objects,
             settings: self.settings.clone(),
-            export_keys: self.export_keys.as_ref().map(|keys| Secret(Zeroizing::clone(keys))),
+            export_keys: self.export_keys.as_ref().map(|keys| Hex(Zeroizing::clone(keys))),
         };
         // Large enough that the buffer is not moved, which would leave a copy of the keys behind: hex doubles.
-        let room: usize = self.objects.values().map(|object| 512 + 4 * object.footprint()).sum();
         let mut json = Zeroizing::new(Vec::with_capacity(1024 + room));
         serde_json::to_writer(&mut *json, &stored).map_err(|error| error.to_string())?;
         Ok(json)
@@ -260,7 +275,7 @@ impl State {
 
     /// Reads the stored form of one object into the state, and gives its id.
     pub(crate) fn decode_one(&mut self, json: &[u8]) -> Result<u32, String> {
-        let stored: StoredObject = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let stored: StoredObject = from_json(json)?;
         let (id, object) = load(&stored)?;
         if stored.failed != 0 {
             self.failed.insert(id, stored.failed);
@@ -271,7 +286,7 @@ impl State {
 
     /// Reads the stored form.
     pub(crate) fn decode(json: &[u8]) -> Result<Self, String> {
-        let stored: StoredState = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let stored: StoredState = from_json(json)?;
         let mut objects = Objects::new();
         let mut failed = BTreeMap::new();
         for object in &stored.objects {
@@ -284,8 +299,8 @@ impl State {
             }
         }
         let export_keys = stored.export_keys.map(|keys| Arc::new(keys.0));
-        let (chip_id, boots, settings) = (stored.chip_id, stored.boots, stored.settings);
-        Ok(Self { chip_id, boots, objects, failed, settings, export_keys })
+        let StoredState { chip_id, applet, boots, settings, .. } = stored;
+        Ok(Self { chip_id, applet, boots, objects, failed, settings, export_keys })
     }
 }
 
@@ -294,12 +309,14 @@ impl State {
 struct StoredState {
     #[serde(with = "hex::serde")]
     chip_id: [u8; CHIP_ID_BYTES],
+    #[serde(default, skip_serializing_if = "is_default")]
+    applet: Applet,
     boots: u32,
     objects: Vec<StoredObject>,
     #[serde(default)]
     settings: Settings,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    export_keys: Option<Secret>,
+    export_keys: Option<Hex>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -331,34 +348,34 @@ enum StoredBody {
     KeyPair {
         #[serde(default = "p256")]
         curve: u8,
-        pkcs8: Secret,
+        pkcs8: Hex,
     },
     PrivateKey {
         #[serde(default = "p256")]
         curve: u8,
-        pkcs8: Secret,
+        pkcs8: Hex,
     },
     PublicKey {
         #[serde(default = "p256")]
         curve: u8,
-        point: Secret,
+        point: Hex,
     },
     Ed25519 {
-        seed: Secret,
+        seed: Hex,
         gives_public: bool,
     },
     X25519 {
-        scalar: Secret,
+        scalar: Hex,
         gives_public: bool,
     },
     Aes {
-        key: Secret,
+        key: Hex,
     },
     Hmac {
-        key: Secret,
+        key: Hex,
     },
     Binary {
-        data: Secret,
+        data: Hex,
     },
     Counter {
         bytes: u8,
@@ -373,7 +390,7 @@ enum StoredBody {
         value: [u8; PCR_BYTES],
     },
     UserId {
-        value: Secret,
+        value: Hex,
     },
     Absent {
         object_type: u8,
@@ -393,15 +410,15 @@ fn p256() -> u8 {
 }
 
 /// Bytes in hex that are wiped from memory after use.
-struct Secret(Zeroizing<Vec<u8>>);
+struct Hex(Zeroizing<Vec<u8>>);
 
-impl Serialize for Secret {
+impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
         out.serialize_str(&Zeroizing::new(hex::encode(self.0.as_slice())))
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
+impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(from)?);
         let bytes = hex::decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
@@ -418,11 +435,11 @@ pub(crate) fn encode_object(id: u32, object: &Object) -> Result<Zeroizing<Vec<u8
 
 /// Reads [`encode_object`]'s form.
 pub(crate) fn decode_object(json: &[u8]) -> Result<(u32, Object), String> {
-    load(&serde_json::from_slice(json).map_err(|error| error.to_string())?)
+    load(&from_json(json)?)
 }
 
 fn store(id: u32, failed: u16, object: &Object) -> Result<StoredObject, String> {
-    let secret = |bytes: &[u8]| Secret(Zeroizing::new(bytes.to_vec()));
+    let secret = |bytes: &[u8]| Hex(Zeroizing::new(bytes.to_vec()));
     let pkcs8 = |pair: &EcdsaKeyPair| {
         pair.to_pkcs8v1()
             .map(|document| secret(document.as_ref()))
@@ -467,12 +484,12 @@ fn store(id: u32, failed: u16, object: &Object) -> Result<StoredObject, String> 
 fn load(stored: &StoredObject) -> Result<(u32, Object), String> {
     let id = u32::from_be_bytes(stored.id);
     let unknown = |curve: u8| format!("the object {id:08x} is of the unknown curve {curve:02x}");
-    let pair = |curve: u8, pkcs8: &Secret| {
+    let pair = |curve: u8, pkcs8: &Hex| {
         let algorithm = Curve::from_id(curve).and_then(Curve::signing).ok_or_else(|| unknown(curve))?;
         EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8.0)
             .map_err(|_| format!("the object {id:08x} holds no key of its curve"))
     };
-    let bytes32 = |secret: &Secret| {
+    let bytes32 = |secret: &Hex| {
         let bytes = <[u8; 32]>::try_from(secret.0.as_slice());
         bytes.map(Zeroizing::new).map_err(|_| format!("the object {id:08x} holds no 32 bytes"))
     };
@@ -566,6 +583,7 @@ mod tests {
         let mut state = State::new([9; CHIP_ID_BYTES], objects);
         state.failed.insert(12, 2);
         state.settings.platform_required = true;
+        state.applet = Applet::V7_2;
         state.export_keys = Some(Arc::new(Zeroizing::new(vec![5; 48])));
         state
     }
@@ -579,6 +597,7 @@ mod tests {
         assert_eq!(again.objects.len(), 12);
         assert_eq!((again.failed(12), again.is_blocked(12)), (2, false));
         assert!(again.objects[&4].transient && again.settings.platform_required);
+        assert_eq!(again.applet, Applet::V7_2);
     }
 
     #[test]

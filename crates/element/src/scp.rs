@@ -19,6 +19,9 @@ use crate::runtime::Reply;
 /// The key version of SE05x platform keys. Its hosts never look at i, ask for level 33, and count commands with data
 /// only, as applets before 4.3 do.
 const PLATFORM_VERSION: u8 = 0x0B;
+/// From this applet version on, that channel counts every command, not only those with data (`se05x_scp03.c` of NXP's
+/// nano package: `0x04030000`).
+const COUNTS_EVERY_COMMAND: [u8; 3] = [4, 3, 0];
 /// The last value of a sequence counter of three bytes.
 const LAST_SEQUENCE: u32 = 0x00FF_FFFF;
 /// Failures that cost nothing, so that a mistyped key is no trouble.
@@ -147,7 +150,8 @@ pub(crate) fn external_authenticate(
     if !platform && !Parameter(set.parameter).allows(level) {
         return Err(Refusal::NotNow);
     }
-    let rule = if platform { CounterRule::WithDataOnly } else { CounterRule::EveryCommand };
+    let few = platform && card.version().version < COUNTS_EVERY_COMMAND;
+    let rule = if few { CounterRule::WithDataOnly } else { CounterRule::EveryCommand };
     let opened = SecureChannel::accept(keys, level, rule, raw);
     let failures_now = match opened {
         Ok(_) => 0,

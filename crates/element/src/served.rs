@@ -70,9 +70,9 @@ impl Served {
 
     /// A reset by the reader: what was selected is not any more.
     pub(crate) fn reset(&self, own: &mut Session) {
-        *own = Session::default();
+        own.reset();
         if let Some(Ok(mut session)) = self.reader.as_ref().map(Mutex::lock) {
-            *session = Session::default();
+            session.reset();
         }
     }
 }

@@ -13,14 +13,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use touchmark_identity::key::sha256;
+use touchmark_identity::text::printable;
 use zeroize::Zeroizing;
 
 use crate::error::ElementError;
 use crate::fault::Faults;
 use crate::gp::{Gp, KeySet};
 use crate::journal::{self, Batch, Journal, Values};
-use crate::object::{Objects, State};
+use crate::object::State;
 
 /// Name of the state file.
 const STATE: &str = "state";
@@ -37,12 +39,12 @@ const OBJECT: &str = "object/";
 
 /// An open state directory.
 pub(crate) struct StateDir {
-    _lock: File,
+    _lock: Lock,
     /// What a test armed.
     pub(crate) faults: Faults,
     journal: Journal,
-    /// The applet's state as it is in the journal.
-    last: Option<State>,
+    /// The applet's state and the card manager's, as they are in the journal.
+    last: Option<(State, Arc<Gp>)>,
 }
 
 impl StateDir {
@@ -61,7 +63,7 @@ impl StateDir {
     }
 
     /// Takes the lock of a directory that holds a state, and reads it. There is no card manager's state in format 1.
-    pub(crate) fn open(dir: &Path) -> Result<(Self, State, Option<Gp>), ElementError> {
+    pub(crate) fn open(dir: &Path) -> Result<(Self, State, Option<Arc<Gp>>), ElementError> {
         // Looked for before the lock is made, so that nothing is left in a directory that was named by mistake.
         let path = dir.join(STATE);
         if matches!(path.try_exists(), Ok(false)) {
@@ -73,11 +75,12 @@ impl StateDir {
         if !journal::is_journal(&bytes) {
             let (state, gp) = read_old(&path, &bytes)?;
             let store = Self { _lock: lock, faults, journal: Journal::new(path), last: None };
-            return Ok((store, state, gp));
+            return Ok((store, state, gp.map(Arc::new)));
         }
         let journal = Journal::open(path.clone(), &bytes)?;
         let (state, gp) = decode(&path, journal.values())?;
-        let last = Some(state.clone());
+        let gp = Arc::new(gp);
+        let last = Some((state.clone(), Arc::clone(&gp)));
         Ok((Self { _lock: lock, faults, journal, last }, state, Some(gp)))
     }
 
@@ -92,14 +95,14 @@ impl StateDir {
         Ok((state, Some(gp)))
     }
 
-    /// Makes the state durable. After an error nobody knows which of the two states a reader finds, so the caller has
-    /// to stop.
-    pub(crate) fn commit(&mut self, state: &State, gp: &Gp) -> Result<(), ElementError> {
+    /// Makes the state durable. What is shared with the state before is not looked at. After an error nobody knows which of
+    /// the two states a reader finds, so the caller has to stop.
+    pub(crate) fn commit(&mut self, state: &State, gp: &Arc<Gp>) -> Result<(), ElementError> {
         let path = self.journal.path().to_owned();
         let corrupt = |detail| ElementError::Corrupt { path: path.clone(), detail };
         let mut batch = Batch::default();
         for (id, object) in &state.objects {
-            let same = self.last.as_ref().is_some_and(|last| {
+            let same = self.last.as_ref().is_some_and(|(last, _)| {
                 let old = last.objects.get(id);
                 old.is_some_and(|old| Arc::ptr_eq(old, object)) && last.failed(*id) == state.failed(*id)
             });
@@ -107,24 +110,24 @@ impl StateDir {
                 batch.put(object_key(*id), state.encode_one(*id, object).map_err(corrupt)?);
             }
         }
-        let old = self.last.iter().flat_map(|last| last.objects.keys());
+        let old = self.last.iter().flat_map(|(last, _)| last.objects.keys());
         for id in old.filter(|id| !state.objects.contains_key(id)) {
             batch.delete(object_key(*id));
         }
-        let rest = State { objects: Objects::new(), ..state.clone() };
-        let without_keys = Gp { keys: Vec::new(), ..gp.clone() };
-        for (key, value) in [
-            (CHIP, rest.encode()),
-            (GP, json(&without_keys, without_keys.footprint())),
-            (KEYS, json(&gp.keys, gp.footprint())),
-        ] {
+        let mut rows = vec![(CHIP, state.encode_rest())];
+        if self.last.as_ref().is_none_or(|(_, last)| !Arc::ptr_eq(last, gp)) {
+            let without_keys = Gp { keys: Vec::new(), ..Gp::clone(gp) };
+            rows.push((GP, json(&without_keys, without_keys.footprint())));
+            rows.push((KEYS, json(&gp.keys, gp.footprint())));
+        }
+        for (key, value) in rows {
             let value = value.map_err(corrupt)?;
             if self.journal.values().get(key).is_none_or(|old| *old != value) {
                 batch.put(key, value);
             }
         }
         self.journal.commit(batch, &mut self.faults)?;
-        self.last = Some(state.clone());
+        self.last = Some((state.clone(), Arc::clone(gp)));
         Ok(())
     }
 
@@ -135,13 +138,24 @@ impl StateDir {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, ElementError> {
+/// A lock, given back at once when it is dropped: a child that another thread is just starting has a copy of the file until
+/// it runs its program.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Otherwise it ends with the last copy.
+        let _unlocked = self.0.unlock();
+    }
+}
+
+fn lock(dir: &Path) -> Result<Lock, ElementError> {
     let path = dir.join("lock");
     let failed = |source| ElementError::File { action: "lock", path: path.clone(), source };
     let mut options = OpenOptions::new();
     let lock = options.create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(ElementError::Locked { path: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
@@ -156,6 +170,12 @@ fn json(value: &impl Serialize, footprint: usize) -> Result<Zeroizing<Vec<u8>>, 
     let mut json = Zeroizing::new(Vec::with_capacity(1024 + 8 * footprint));
     serde_json::to_writer(&mut *json, value).map_err(|error| error.to_string())?;
     Ok(json)
+}
+
+/// A value from its JSON. Why it is none names what stands there, and a terminal shows that: nothing of it that a terminal
+/// obeys, and not all of it.
+pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(json).map_err(|error| printable(&error.to_string(), 200))
 }
 
 /// The state from the values of a journal.
@@ -176,8 +196,7 @@ fn decode(path: &Path, values: &Values) -> Result<(State, Gp), ElementError> {
         }
     }
     let mut gp = Gp::decode(value(GP)?).map_err(corrupt)?;
-    let keys: Result<Vec<KeySet>, _> = serde_json::from_slice(value(KEYS)?);
-    gp.keys = keys.map_err(|error| corrupt(error.to_string()))?;
+    gp.keys = from_json::<Vec<KeySet>>(value(KEYS)?).map_err(corrupt)?;
     Ok((state, gp))
 }
 
@@ -202,7 +221,8 @@ fn body(bytes: &[u8]) -> Result<(&[u8], Option<&[u8]>), String> {
     }
     let expected = format!("{FORMAT_2} {digest}");
     if header != expected.as_bytes() {
-        return Err(format!("its first line is {:?}, of no known format", String::from_utf8_lossy(header)));
+        let line = printable(&String::from_utf8_lossy(header), 100);
+        return Err(format!("its first line is {line:?}, of no known format"));
     }
     let mut lines = json.split(|byte| *byte == b'\n');
     match (lines.next(), lines.next(), lines.next(), lines.next()) {

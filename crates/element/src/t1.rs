@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::AtomicBool;
 
-use touchmark_identity::t1oi2c::{Atr, Card, MAX_INFORMATION_BYTES, Step};
+use touchmark_identity::t1oi2c::{self, Atr, MAX_INFORMATION_BYTES, Step};
 
 use crate::card::Session;
 use crate::error::ElementError;
@@ -54,7 +54,7 @@ pub fn atr() -> Atr {
 /// The part on the bus.
 #[derive(Debug)]
 pub struct Slave {
-    card: Card,
+    protocol: t1oi2c::Card,
     ready: Vec<u8>,
     read: usize,
     extensions: u8,
@@ -66,14 +66,14 @@ impl Slave {
     /// A part that asks so many times for more time before each response, as a slow chip does.
     #[must_use]
     pub fn new(extensions: u8) -> Self {
-        let card = Card::new(&atr());
-        Self { card, ready: Vec::new(), read: 0, extensions, left: 0, due: Vec::new() }
+        let protocol = t1oi2c::Card::new(&atr());
+        Self { protocol, ready: Vec::new(), read: 0, extensions, left: 0, due: Vec::new() }
     }
 
     /// The host writes a frame. `element` gives the response; without one, the part is silent, as it has no power.
     pub fn write(&mut self, frame: &[u8], element: &mut dyn FnMut(Request<'_>) -> Option<Vec<u8>>) {
         self.read = 0;
-        self.ready = match self.card.receive(frame) {
+        self.ready = match self.protocol.receive(frame) {
             Step::Send(frame) => frame,
             Step::Reset(frame) => {
                 let _passed_over = element(Request::Reset);
@@ -94,9 +94,9 @@ impl Slave {
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
-                Card::ask_for_time(1)
+                t1oi2c::Card::ask_for_time(1)
             }
-            None => self.card.answer(&std::mem::take(&mut self.due)),
+            None => self.protocol.answer(&std::mem::take(&mut self.due)),
         }
     }
 

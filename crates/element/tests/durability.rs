@@ -133,6 +133,28 @@ fn an_unreadable_state_is_refused_and_left_alone() {
     }
 }
 
+/// What a damaged file has in it is not brought to a terminal.
+#[test]
+fn why_a_state_is_refused_is_printable_and_short() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(with_counter(dir.path()));
+    let path = dir.path().join("state");
+    let unknown = r#"{"\u001b[2J\u007f":1}"#;
+    let digest = hex::encode(touchmark_identity::key::sha256(unknown.as_bytes()));
+    for bad in [
+        format!("touchmark-element-state/1 {digest}\n{unknown}"),
+        format!("touchmark-element-state/1 {digest}\n\u{1b}[2J"),
+        format!("\u{1b}[2J{}\n", "x".repeat(10_000)),
+        r#"{"a":1}"#.replace('a', &"x".repeat(10_000)),
+    ] {
+        fs::write(&path, &bad).unwrap();
+        let error = Element::open(dir.path()).unwrap_err().to_string();
+        assert!(!error.contains(char::is_control), "{error:?}");
+        assert!(error.len() < 600, "{} bytes", error.len());
+    }
+    assert_eq!(Element::inspect(dir.path()).unwrap_err().code(), "EL-0004");
+}
+
 /// A state of the format before there was a card manager: a key pair, and a counter at 7.
 #[test]
 fn format_1_is_read_and_written_anew() {

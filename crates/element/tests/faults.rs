@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use touchmark_element::{Effect, Element, ElementError, Fault, Flaw, Session, Trigger, tcp};
+use touchmark_element::{Class, Effect, Element, ElementError, Fault, Flaw, Session, Trigger, tcp};
 use touchmark_identity::apdu::se05x::{
     AID, ATTESTATION_CERTIFICATE, ATTESTATION_KEY, Instruction, Policy, TAG_1, TAG_2, TAG_3, TAG_POLICY, rule,
 };
@@ -252,7 +252,8 @@ fn a_class_break_leaks_keys_and_shows() {
     assert!(chip.armed().is_empty());
 
     let dir = tempfile::tempdir().unwrap();
-    drop(Element::create_of_class(dir.path(), now(), Some(Flaw::ReadableKeys)).unwrap());
+    let flawed = Class { flaw: Some(Flaw::ReadableKeys), ..Class::default() };
+    drop(Element::create_of_class(dir.path(), now(), flawed).unwrap());
     assert_eq!(Element::inspect(dir.path()).unwrap().flaw, Some(Flaw::ReadableKeys));
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use touchmark_element::{Element, Session};
+use touchmark_element::{Applet, Class, Element, Session};
 use touchmark_identity::apdu::scp03::{
     AesKey, CounterRule, KeySet, Level, SecureChannel, SessionKeys, UpdateResponse, initialize_update,
     put_keys,
@@ -306,6 +306,23 @@ fn a_domain_of_its_own() {
     card.open(&counted(16), 0x30, 8, 0x33);
     card.select(&ISSUER);
     card.open(&counted(16), 0x30, 8, 0x33);
+}
+
+/// From applet 4.3 on, commands without data count as well.
+#[test]
+fn the_platform_keys_of_a_later_applet() {
+    let dir = tempfile::tempdir().unwrap();
+    let class = Class { applet: Applet::V7_2, ..Class::default() };
+    let now = "2026-11-20T00:00:00Z".parse().unwrap();
+    let element = Element::create_of_class(dir.path(), now, class).unwrap();
+    let mut card = Card { dir, element, session: Session::default() };
+    card.select(&AID);
+    let (mut channel, hello) = card.begin(&platform(), 0x0B, 8, CounterRule::EveryCommand, 0x33);
+    assert_eq!(card.sw(&hello), 0x9000);
+    for _ in 0..3 {
+        let version = card.through(&mut channel, &Instruction::GetVersion.command(vec![]));
+        assert_eq!(version.data[..5], [0x41, 7, 7, 2, 0]);
+    }
 }
 
 /// As NXP's hosts do it: with the applet selected, or its domain; level 33 though i says nothing of it; commands without

@@ -164,7 +164,7 @@ impl Link for Bus {
                 Some(element.transmit_in(session, apdu)).filter(|answer| !answer.is_empty())
             }
             Request::Reset => {
-                *session = Session::default();
+                session.reset();
                 None
             }
         });

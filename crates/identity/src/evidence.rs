@@ -30,6 +30,8 @@ use crate::key::sha256;
 pub const TPM_MEDIA_TYPE: &str = "application/vnd.touchmark.tpm2-certify+cbor";
 /// Media type of [`ElementEvidence`].
 pub const ELEMENT_MEDIA_TYPE: &str = "application/vnd.touchmark.se05x-attested-read+cbor";
+/// Media type of [`BoundReadEvidence`].
+pub const BOUND_READ_MEDIA_TYPE: &str = "application/vnd.touchmark.se05x-bound-read+cbor";
 /// Media type of [`Pkcs11Evidence`].
 pub const PKCS11_MEDIA_TYPE: &str = "application/vnd.touchmark.pkcs11-attestation+cbor";
 /// No envelope is larger than this, in bytes: the firmware's event log of a large machine fits.
@@ -149,6 +151,8 @@ pub enum Evidence {
     Tpm(TpmEvidence),
     /// A secure element with SE05x-compatible commands vouches for one of its keys.
     Element(ElementEvidence),
+    /// The same by an applet of 7.2 or later, whose statement names the command.
+    BoundRead(BoundReadEvidence),
     /// A token behind PKCS#11 certified one of its keys.
     Pkcs11(Pkcs11Evidence),
 }
@@ -195,6 +199,24 @@ pub struct ElementEvidence {
     pub applet_version: Vec<u8>,
 }
 
+/// A read of a key object with attestation by an applet of 7.2 or later, which signs the digest of the command and the
+/// answer ([`crate::apdu::se05x::bound`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundReadEvidence {
+    /// Key 1: the chip's attestation certificate, DER.
+    pub chip_certificate: Vec<u8>,
+    /// Key 2: intermediate certificates up to the root, DER, may be empty.
+    pub chip_chain: Vec<Vec<u8>>,
+    /// Key 3: the command with the freshness value: header, length in three bytes, fields; no Le.
+    pub command: Vec<u8>,
+    /// Key 4: the answer's TLVs `41` to `4F`, byte for byte: public point, chip id, attributes, size, time stamp.
+    pub answer: Vec<u8>,
+    /// Key 5: the value of the answer's TLV `52`, the signature.
+    pub signature: Vec<u8>,
+    /// Key 6: the applet version answered to SELECT (7 bytes).
+    pub applet_version: Vec<u8>,
+}
+
 /// A certificate by which a token states that it made a key itself, as it lies among the token's objects, and the key's
 /// own signature: the certificate is as old as the key, so freshness has to come from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,6 +236,7 @@ impl Evidence {
         match self {
             Self::Tpm(_) => TPM_MEDIA_TYPE,
             Self::Element(_) => ELEMENT_MEDIA_TYPE,
+            Self::BoundRead(_) => BOUND_READ_MEDIA_TYPE,
             Self::Pkcs11(_) => PKCS11_MEDIA_TYPE,
         }
     }
@@ -242,6 +265,14 @@ impl Evidence {
                 bytes(&e.timestamp),
                 bytes(&e.freshness),
                 bytes(&e.chip_id),
+                bytes(&e.signature),
+                bytes(&e.applet_version),
+            ],
+            Self::BoundRead(e) => vec![
+                bytes(&e.chip_certificate),
+                list(&e.chip_chain),
+                bytes(&e.command),
+                bytes(&e.answer),
                 bytes(&e.signature),
                 bytes(&e.applet_version),
             ],
@@ -290,6 +321,14 @@ impl Evidence {
                 chip_id: fields.bytes(7, "chip id")?,
                 signature: fields.bytes(8, "signature")?,
                 applet_version: fields.bytes(9, "applet version")?,
+            })),
+            BOUND_READ_MEDIA_TYPE => Ok(Self::BoundRead(BoundReadEvidence {
+                chip_certificate: fields.bytes(1, "chip certificate")?,
+                chip_chain: fields.list(2, "chip chain")?,
+                command: fields.bytes(3, "command")?,
+                answer: fields.bytes(4, "answer")?,
+                signature: fields.bytes(5, "signature")?,
+                applet_version: fields.bytes(6, "applet version")?,
             })),
             PKCS11_MEDIA_TYPE => Ok(Self::Pkcs11(Pkcs11Evidence {
                 certificate: fields.bytes(1, "certificate")?,

@@ -17,13 +17,13 @@ use criterion::{Criterion, criterion_group};
 use touchmark_element::{Element, tcp};
 use touchmark_identity::apdu::se05x::{AID, Instruction};
 use touchmark_identity::apdu::{Command as Apdu, Response, StatusWord};
-use touchmark_identity::ids::KeyName;
+use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::timestamp::Timestamp;
-use touchmark_keystore::KeyStore;
 use touchmark_keystore::element::{ChannelKeys, ElementStore, TcpTransport};
 use touchmark_keystore::software::{FileMedium, Protection, SoftwareStore};
 use touchmark_keystore::tpm::TpmStore;
 use touchmark_keystore::uri::{Secret, StoreUri};
+use touchmark_keystore::{Counters, KeyStore};
 use touchmark_testkit::element::ChannelKeyFile;
 use touchmark_testkit::swtpm::{EkKind, Swtpm};
 use touchmark_testkit::{kryoptic, softhsm};
@@ -124,6 +124,13 @@ fn exchange(criterion: &mut Criterion) {
             assert_eq!(response.sw, StatusWord::SUCCESS);
             response
         });
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut element = Element::create(folder.path(), now()).expect("an element");
+    let store = ElementStore::new(Box::new(move |apdu: &[u8]| element.transmit(apdu)));
+    let (mut store, counter) = (store.expect("an applet"), CounterName::new("boots").expect("a name"));
+    group.bench_function("counter read and counted up, durable", |bencher| {
+        bencher.iter(|| store.increment_counter(&counter).expect("a counter"));
     });
     group.finish();
 }

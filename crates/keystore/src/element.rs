@@ -20,6 +20,14 @@
 //! A read or a signature is repeated once over a fresh connection. A command that changes something is not: whether it
 //! was carried out is not known, and the caller gets [`StoreError::Unreachable`].
 //!
+//! Where a command or its class is unknown to whoever answers, somebody else has selected another applet on the same card,
+//! or the card was reset. Nothing was carried out, so the applet is selected anew and the command sent once more.
+//!
+//! # Attested reads
+//!
+//! Their layout follows the applet's version in SELECT's answer: from 7.2 on a read is bound to its command, which is then
+//! sent with lengths of three bytes, as the chip's maker does; before, it is not.
+//!
 //! # Secure channel
 //!
 //! Where keys are set, every APDU but SELECT goes through SCP03 ([`Secured`]). A broken channel fails the command at hand;
@@ -27,7 +35,9 @@
 //!
 //! Deliberately absent, so far: sessions with authentication.
 
+mod attest;
 mod channel;
+mod framed;
 mod i2c;
 mod labels;
 mod pcsc;
@@ -36,21 +46,19 @@ mod tests;
 mod transport;
 
 use touchmark_identity::apdu::se05x::{
-    AID, ATTESTATION_CERTIFICATE, ATTESTATION_KEY, AppletVersion, CURVE_NIST_P256, ECDSA_SHA256, Instruction,
-    RESULT_FAILURE, RESULT_SUCCESS, TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7,
+    AID, AppletVersion, CURVE_NIST_P256, ECDSA_SHA256, Instruction, RESULT_FAILURE, RESULT_SUCCESS, TAG_1,
+    TAG_2, TAG_3, TAG_4,
 };
 use touchmark_identity::apdu::tlv::{self, Tlvs};
 use touchmark_identity::apdu::{Command, Response, StatusWord};
 use touchmark_identity::assurance::Storage;
-use touchmark_identity::evidence::{ElementEvidence, Evidence, Nonce};
 use touchmark_identity::ids::{CounterName, KeyName};
 use touchmark_identity::key::PublicKey;
 
 use crate::kind::Kind;
-use crate::store::{
-    ActivateCredential, Attest, Attested, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo,
-};
+use crate::store::{ActivateCredential, Attest, Counters, KeyStore, Objects, Ratchet, StoreError, StoreInfo};
 pub use channel::{ChannelKeys, Secured};
+pub use framed::FramedTcp;
 pub use i2c::I2cTransport;
 use labels::{Slot, Slots};
 pub use pcsc::PcscTransport;
@@ -173,15 +181,33 @@ impl ElementStore {
     ) -> Result<Response, StoreError> {
         let name = instruction.spec().name;
         let data = tlv::encode(fields).map_err(|error| malformed(name, error.to_string()))?;
-        let command = instruction.command(data);
-        let first = self.select().and_then(|_| self.exchange(name, &command));
-        match first {
-            Err(StoreError::Unreachable { .. }) if effect == Effect::Reads => {
-                self.select()?;
-                self.exchange(name, &command)
+        self.send_command(name, &instruction.command(data), effect)
+    }
+
+    fn send_command(
+        &mut self,
+        name: &'static str,
+        command: &Command,
+        effect: Effect,
+    ) -> Result<Response, StoreError> {
+        let first = self.select().and_then(|_| self.exchange(name, command));
+        let again = match &first {
+            Err(StoreError::Unreachable { .. }) => effect == Effect::Reads,
+            Ok(Response { sw, .. }) => {
+                let elsewhere =
+                    matches!(*sw, StatusWord::INSTRUCTION_NOT_SUPPORTED | StatusWord::CLASS_NOT_SUPPORTED);
+                if elsewhere {
+                    self.selected = None;
+                }
+                elsewhere
             }
-            other => other,
+            Err(_) => false,
+        };
+        if !again {
+            return first;
         }
+        self.select()?;
+        self.exchange(name, command)
     }
 
     /// Sends a command of the table that has to succeed, and gives its response data.
@@ -374,38 +400,6 @@ impl KeyStore for ElementStore {
     }
 }
 
-impl Attest for ElementStore {
-    fn attest(&mut self, key: &KeyName, nonce: &Nonce) -> Result<Attested, StoreError> {
-        let slots = self.key(key)?;
-        let chip_certificate = self.read_binary(ATTESTATION_CERTIFICATE)?;
-        let applet_version = self.select()?.to_vec();
-        let what = Instruction::ReadObjectAttested;
-        let fields: [(u8, &[u8]); 4] = [
-            (TAG_1, &slots.first.to_be_bytes()),
-            (TAG_5, &ATTESTATION_KEY.to_be_bytes()),
-            (TAG_6, &[ECDSA_SHA256]),
-            (TAG_7, &nonce.freshness16()),
-        ];
-        let response = self.ask(what, &fields, Effect::Reads)?;
-        let field = |tag| value(what, &response, tag);
-        let data = field(TAG_1)?;
-        let key =
-            PublicKey::from_point(&data).map_err(|error| malformed(what.spec().name, error.to_string()))?;
-        let evidence = Evidence::Element(ElementEvidence {
-            chip_certificate,
-            chip_chain: Vec::new(),
-            data,
-            attributes: field(TAG_2)?,
-            timestamp: field(TAG_3)?,
-            freshness: field(TAG_4)?,
-            chip_id: field(TAG_5)?,
-            signature: field(TAG_6)?,
-            applet_version,
-        });
-        Ok(Attested { key, evidence })
-    }
-}
-
 impl Counters for ElementStore {
     fn read_counter(&mut self, counter: &CounterName) -> Result<u64, StoreError> {
         let found = self.count(Kind::Counter, counter.as_str())?;
@@ -419,13 +413,15 @@ impl Counters for ElementStore {
             return Ok(1);
         };
         if before >= u64::from(u32::MAX) {
-            return Err(StoreError::Exhausted {
-                what: "counts",
-                detail: format!("the counter {:?} stands at its end, {before}", counter.as_str()),
-            });
+            return Err(at_its_end(counter, before));
         }
         let fields: [(u8, &[u8]); 1] = [(TAG_1, &slots.first.to_be_bytes())];
-        self.ask(Instruction::WriteCounter, &fields, Effect::Changes)?;
+        let what = Instruction::WriteCounter;
+        match self.send(what, &fields, Effect::Changes)?.sw {
+            // The counter is there and is one: what it lacks is room to count.
+            StatusWord::CONDITIONS_NOT_SATISFIED => return Err(at_its_end(counter, before)),
+            sw => done(what.spec().name, sw)?,
+        }
         // Read anew: what stands in the chip counts, not what it should be.
         self.read_counter(counter)
     }
@@ -482,6 +478,19 @@ impl Objects for ElementStore {
             Some(old) => self.remove(slots.copy(old)),
             None => Ok(()),
         }
+    }
+}
+
+/// The id of a counter in the element.
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) fn counter_id(counter: &CounterName) -> u32 {
+    Slots::of(Kind::Counter, counter.as_str()).first
+}
+
+fn at_its_end(counter: &CounterName, value: u64) -> StoreError {
+    StoreError::Exhausted {
+        what: "counts",
+        detail: format!("the counter {:?} stands at its end, {value}", counter.as_str()),
     }
 }
 

@@ -17,7 +17,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 use der::asn1::{OctetString, UintRef};
@@ -31,6 +31,9 @@ use crate::store::{ActivateCredential, Attest, Counters, KeyStore, Objects, Ratc
 
 /// DER of the object identifier `prime256v1` (RFC 5480 §2.1.1.1): the form that `CKA_EC_PARAMS` takes.
 const P256_PARAMS: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+
+/// `CKR_USER_NOT_LOGGED_IN` (PKCS #11 v2.40 §3.6).
+const USER_NOT_LOGGED_IN: u32 = 0x101;
 
 /// Modules by path: a module is loaded and initialised once in a process (PKCS #11 v2.40 §5.4, C_Initialize).
 static MODULES: LazyLock<Mutex<BTreeMap<PathBuf, Pkcs11>>> = LazyLock::new(|| Mutex::new(BTreeMap::new()));
@@ -103,7 +106,34 @@ impl Pkcs11Store {
         self
     }
 
+    /// Private objects are seen by the user alone (PKCS #11 v2.40 §4.4), and a login is the whole program's: where another
+    /// part of it has logged out, no key would seem to be there.
+    fn must_be_logged_in(&self) -> Result<(), StoreError> {
+        let info = self.session.get_session_info().map_err(refused("C_GetSessionInfo"))?;
+        match info.session_state() {
+            SessionState::RwUser => Ok(()),
+            state => Err(StoreError::Refused {
+                part: "PKCS#11 token",
+                command: "C_GetSessionInfo",
+                code: USER_NOT_LOGGED_IN,
+                meaning: format!("the user is not logged in any more ({state:?}); open the store anew"),
+            }),
+        }
+    }
+
     fn find(&self, key: &KeyName, class: ObjectClass) -> Result<ObjectHandle, StoreError> {
+        match self.find_all(key, class)?.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(StoreError::NotFound { what: "key", name: key.to_string() }),
+            several => Err(StoreError::Corrupt {
+                path: format!("token {}", self.token),
+                detail: format!("{} keys have the label {key}, one was expected", several.len()),
+            }),
+        }
+    }
+
+    fn find_all(&self, key: &KeyName, class: ObjectClass) -> Result<Vec<ObjectHandle>, StoreError> {
+        self.must_be_logged_in()?;
         let template = [
             Attribute::Class(class),
             Attribute::KeyType(KeyType::EC),
@@ -113,15 +143,15 @@ impl Pkcs11Store {
                 None => Attribute::Label(key.as_str().as_bytes().to_vec()),
             },
         ];
-        let found = self.session.find_objects(&template).map_err(refused("C_FindObjects"))?;
-        match found.as_slice() {
-            [one] => Ok(*one),
-            [] => Err(StoreError::NotFound { what: "key", name: key.to_string() }),
-            several => Err(StoreError::Corrupt {
-                path: format!("token {}", self.token),
-                detail: format!("{} keys have the label {key}, one was expected", several.len()),
-            }),
+        self.session.find_objects(&template).map_err(refused("C_FindObjects"))
+    }
+
+    /// Destroys the public halves of this name.
+    fn destroy_public_halves(&self, key: &KeyName) -> Result<(), StoreError> {
+        for public in self.find_all(key, ObjectClass::PUBLIC_KEY)? {
+            self.session.destroy_object(public).map_err(refused("C_DestroyObject"))?;
         }
+        Ok(())
     }
 
     fn point(&self, handle: ObjectHandle) -> Result<PublicKey, StoreError> {
@@ -186,9 +216,11 @@ impl KeyStore for Pkcs11Store {
     }
 
     fn generate(&mut self, key: &KeyName) -> Result<PublicKey, StoreError> {
-        if self.find(key, ObjectClass::PRIVATE_KEY).is_ok() {
+        if !self.find_all(key, ObjectClass::PRIVATE_KEY)?.is_empty() {
             return Err(StoreError::Exists { what: "key", name: key.to_string() });
         }
+        // What a loss of power left behind of an earlier attempt; without a private half it is nobody's key.
+        self.destroy_public_halves(key)?;
         let label = key.as_str().as_bytes().to_vec();
         let mut public = vec![
             Attribute::Token(true),
@@ -217,6 +249,8 @@ impl KeyStore for Pkcs11Store {
     }
 
     fn public_key(&mut self, key: &KeyName) -> Result<PublicKey, StoreError> {
+        // A public half alone is no key.
+        self.find(key, ObjectClass::PRIVATE_KEY)?;
         self.point(self.find(key, ObjectClass::PUBLIC_KEY)?)
     }
 
@@ -240,9 +274,8 @@ impl KeyStore for Pkcs11Store {
 
     fn delete(&mut self, key: &KeyName) -> Result<(), StoreError> {
         let private = self.find(key, ObjectClass::PRIVATE_KEY)?;
-        let public = self.find(key, ObjectClass::PUBLIC_KEY)?;
         self.session.destroy_object(private).map_err(refused("C_DestroyObject"))?;
-        self.session.destroy_object(public).map_err(refused("C_DestroyObject"))
+        self.destroy_public_halves(key)
     }
 
     fn attest(&mut self) -> Option<&mut dyn Attest> {

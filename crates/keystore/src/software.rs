@@ -6,7 +6,8 @@
 //! what an attacker finds who reads the flash of a device without a chip. Counters and floors lie beside them, so
 //! whoever can write the medium can rewind them.
 //!
-//! A store is held by one process at a time. Every change is complete on the medium before it is acknowledged.
+//! A store is held by one process at a time. Every change is complete on the medium before it is acknowledged. What another
+//! program wrote beneath an open store is never overwritten: changes are refused from then on.
 
 pub mod flash;
 mod medium;

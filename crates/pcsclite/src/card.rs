@@ -1,19 +1,16 @@
 //! The element in the reader: opened here, or behind TCP.
 
 use std::ffi::OsString;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use touchmark_element::{Element, ElementError, Session};
+use touchmark_keystore::element::FramedTcp;
 
 use crate::codes::Code;
 
-/// How long a connection to a served element may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take; generating keys takes a part seconds.
+/// How long the answer of a served element may take: as long as an armed fault can slow the generation of a key.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the element is.
@@ -55,8 +52,9 @@ impl Home {
                 Err(_) => Err(Code::UNRESPONSIVE_CARD),
             },
             Self::Tcp(address) => {
-                let stream = connect(address).map_err(|_| Code::UNRESPONSIVE_CARD)?;
-                Ok(Card::There { address: address.clone(), stream })
+                let mut client = FramedTcp::new(address, ANSWER_TIMEOUT);
+                client.connect().map_err(|_| Code::UNRESPONSIVE_CARD)?;
+                Ok(Card::There { client })
             }
         }
     }
@@ -73,10 +71,8 @@ pub(crate) enum Card {
     },
     /// In the process that serves it; the connection is the session.
     There {
-        /// Where.
-        address: String,
-        /// Each APDU, both ways, behind its length in two bytes, big-endian.
-        stream: TcpStream,
+        /// Connected; what fails is not tried again, since a new connection is a card that was reset.
+        client: FramedTcp,
     },
 }
 
@@ -89,7 +85,7 @@ impl Card {
                 thread::sleep(answer.delay);
                 answer.bytes
             }
-            Self::There { stream, .. } => exchange(stream, apdu).map_err(|_| Code::NOT_TRANSACTED)?,
+            Self::There { client } => client.exchange(apdu).map_err(|_| Code::NOT_TRANSACTED)?,
         };
         if answer.is_empty() { Err(Code::NOT_TRANSACTED) } else { Ok(answer) }
     }
@@ -97,37 +93,9 @@ impl Card {
     /// A reset: what was selected is not any more.
     pub(crate) fn reset(&mut self) -> Result<(), Code> {
         match self {
-            Self::Here { session, .. } => **session = Session::default(),
-            Self::There { address, stream } => {
-                *stream = connect(address).map_err(|_| Code::UNRESPONSIVE_CARD)?;
-            }
+            Self::Here { session, .. } => session.reset(),
+            Self::There { client } => client.connect().map_err(|_| Code::UNRESPONSIVE_CARD)?,
         }
         Ok(())
     }
-}
-
-fn connect(address: &str) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-                stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn exchange(stream: &mut TcpStream, apdu: &[u8]) -> io::Result<Vec<u8>> {
-    let length = u16::try_from(apdu.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
-    stream.write_all(&[&length.to_be_bytes()[..], apdu].concat())?;
-    let mut length = [0; 2];
-    stream.read_exact(&mut length)?;
-    let mut response = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut response)?;
-    Ok(response)
 }

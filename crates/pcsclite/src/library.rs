@@ -219,6 +219,15 @@ impl Library {
         self.card.lock().map_err(|_| Code::INTERNAL_ERROR)
     }
 
+    /// Gives the card power, unless it has it.
+    fn power(&self, home: &Home) -> Result<(), Code> {
+        let mut card = self.card()?;
+        if card.is_none() {
+            *card = Some(home.power_on()?);
+        }
+        Ok(())
+    }
+
     pub(crate) fn establish(&self) -> Result<i64, Code> {
         let home = self.home()?;
         let mut state = self.state()?;
@@ -271,10 +280,7 @@ impl Library {
             return Err(Code::SHARING_VIOLATION);
         }
         if share != Share::Direct {
-            let mut card = self.card()?;
-            if card.is_none() {
-                *card = Some(home.power_on()?);
-            }
+            self.power(home)?;
         }
         let handle = state.number();
         let resets = state.resets;
@@ -303,10 +309,7 @@ impl Library {
         }
         self.dispose(&mut state, before)?;
         if share != Share::Direct {
-            let mut card = self.card()?;
-            if card.is_none() {
-                *card = Some(home.power_on()?);
-            }
+            self.power(home)?;
         }
         let resets = state.resets;
         if let Some(connection) = state.connections.get_mut(&handle) {

@@ -2,25 +2,33 @@
 //! OpenSC and a client in C, too.
 #![expect(clippy::unwrap_used, reason = "test helpers: a surprise is a panic")]
 
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
-use touchmark_element::{ATR, Element, Served, vpcd};
-use touchmark_keystore::conformance;
+use touchmark_element::{ATR, Effect, Element, Fault, Point, Served, Trigger, vpcd};
+use touchmark_keystore::conformance::element::{ElementBench, Keys, Way};
+use touchmark_keystore::conformance::{self, Adverse};
+use touchmark_keystore::element::{PcscTransport, Transport};
 use touchmark_keystore::uri::{Secret, StoreUri};
+use touchmark_keystore::{KeyStore, StoreError};
 use touchmark_testkit::element::ChannelKeyFile;
 use touchmark_testkit::pcsc::{LibraryFolder, compile, in_a_system_of_its_own, opensc_module};
-use touchmark_testkit::process::{run, wait_for};
+use touchmark_testkit::process::{run, run_within, wait_for};
 
-/// Names the store of the tests below that run in a process of their own.
-const STORE: &str = "TOUCHMARK_TEST_STORE";
+/// Names the reader of the test below that runs in a process of its own.
+const READER_NAME: &str = "TOUCHMARK_TEST_READER";
+/// Whether it runs inside a secure channel: `yes` or `no`.
+const SECURED: &str = "TOUCHMARK_TEST_SECURED";
+/// The state directory of the element in the reader.
+const STATE: &str = "TOUCHMARK_ELEMENT_STATE";
 /// The client in C, where it is compiled.
 const CLIENT: &str = "TOUCHMARK_TEST_CLIENT";
 /// The one reader of this library.
-const OWN_READER: &str = "element:pcsc:Touchmark%20TEST%20element";
+const OWN_READER: &str = "Touchmark TEST element";
 /// Where vpcd listens, and what its reader is called.
 const VPCD: &str = "127.0.0.1:35963";
 const READER: &str = "Virtual PCD 00 00";
@@ -33,51 +41,100 @@ fn element(dir: &Path) -> Element {
     Element::create(dir, "2026-11-20T00:00:00Z".parse().unwrap()).unwrap()
 }
 
-/// The loader and the library look at the environment of the process, so a test runs in one of its own.
-fn alone(test: &str, store: &str) -> Command {
+/// The loader and the library look at the environment of the process, so the suite runs in one of its own.
+fn suite(reader: &str, secured: bool, state: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]).env(STORE, store);
+    command.args(["--exact", "the_suite_over_the_named_reader", "--ignored", "--nocapture"]);
+    command.env(READER_NAME, reader).env(SECURED, if secured { "yes" } else { "no" }).env(STATE, state);
     command
 }
 
 fn passes(command: &mut Command) {
-    let passed = run(command, &[]).must_end_with(0).text();
+    let passed = run_within(command, &[], Duration::from_secs(300)).unwrap().must_end_with(0).text();
     assert!(passed.contains("1 passed"), "{passed}");
 }
 
-fn named_store() -> StoreUri {
-    std::env::var(STORE).unwrap().parse().unwrap()
+/// An element in a reader, which the driver has for itself.
+struct InReader {
+    reader: String,
+    state: PathBuf,
+    right: ChannelKeyFile,
+    wrong: ChannelKeyFile,
+}
+
+impl InReader {
+    /// Whether the reader is that of the library, which gives the element power whenever somebody connects.
+    fn is_own(&self) -> bool {
+        self.reader == OWN_READER
+    }
+}
+
+impl Way for InReader {
+    fn state(&self) -> PathBuf {
+        self.state.clone()
+    }
+
+    fn open(&mut self, keys: Keys) -> Result<Box<dyn KeyStore>, StoreError> {
+        let query = match keys {
+            Keys::None => String::new(),
+            Keys::Right => self.right.query(),
+            Keys::Wrong => self.wrong.query(),
+            Keys::WrongVersion => self.right.query().replace("kvn=0B", "kvn=0C"),
+        };
+        let uri = format!("element:pcsc:{}{query}", self.reader.replace(' ', "%20"));
+        uri.parse::<StoreUri>().unwrap().open(Secret::None)
+    }
+
+    fn client(&mut self) -> Box<dyn Transport + Send> {
+        Box::new(PcscTransport::new(&self.reader))
+    }
+
+    fn shares_session(&self) -> bool {
+        false
+    }
+
+    fn power_on(&mut self) {
+        // Whoever connects gives it power.
+    }
+
+    fn power_cycle(&mut self) {
+        Fault { when: Trigger::Next, what: Effect::PowerCut(Point::BeforeApdu) }.arm(&self.state).unwrap();
+    }
+
+    fn breaks_with_power(&self) -> bool {
+        true
+    }
+
+    fn needs_power(&self) -> Option<&'static str> {
+        (!self.is_own())
+            .then_some("a card that left vpcd in the middle of an exchange did not come back to pcscd")
+    }
 }
 
 #[test]
 #[ignore = "runs in a process of its own, started by the other tests"]
-fn the_suite_over_the_named_store() {
-    let store = named_store();
-    conformance::run(&mut || store.open(Secret::None).unwrap());
-}
-
-#[test]
-#[ignore = "runs in a process of its own, started by the other tests"]
-fn the_named_store_opens_no_channel() {
-    let refused = named_store().open(Secret::None).err().unwrap();
-    assert_eq!(refused.code(), "KS-0020", "{refused}");
-    assert!(refused.to_string().contains("card cryptogram is wrong"), "{refused}");
+fn the_suite_over_the_named_reader() {
+    let state = PathBuf::from(std::env::var_os(STATE).unwrap());
+    let reader = std::env::var(READER_NAME).unwrap();
+    let secured = std::env::var(SECURED).unwrap() == "yes";
+    let way = InReader { reader, state, right: ChannelKeyFile::right(), wrong: ChannelKeyFile::wrong() };
+    let mut absent = Vec::new();
+    if !secured {
+        absent.push(Adverse::WrongKey);
+    }
+    if !way.is_own() {
+        absent.extend([Adverse::WrongSession, Adverse::PowerCut]);
+    }
+    conformance::run(&mut ElementBench::new(way, secured), &absent);
 }
 
 #[test]
 fn through_this_library_the_store_keeps_its_promises() {
     let folder = LibraryFolder::of(&library());
-    let (right, wrong) = (ChannelKeyFile::right(), ChannelKeyFile::wrong());
-    for (test, query) in [
-        ("the_suite_over_the_named_store", String::new()),
-        ("the_suite_over_the_named_store", right.query()),
-        ("the_named_store_opens_no_channel", wrong.query()),
-    ] {
+    for secured in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         drop(element(dir.path()));
-        let mut command = alone(test, &format!("{OWN_READER}{query}"));
-        command.env("LD_LIBRARY_PATH", folder.path()).env("TOUCHMARK_ELEMENT_STATE", dir.path());
-        passes(&mut command);
+        passes(suite(OWN_READER, secured, dir.path()).env("LD_LIBRARY_PATH", folder.path()));
     }
 }
 
@@ -106,34 +163,29 @@ impl Drop for Daemon {
 #[ignore = "runs in a system of its own, started by the test above"]
 fn beside_a_pcscd_of_its_own() {
     let _daemon = Daemon(Command::new("pcscd").arg("-f").stdout(Stdio::null()).spawn().unwrap());
-    let with_a_card = |test: fn(&str)| {
+    let with_a_card = |test: &dyn Fn(&Path)| {
         let dir = tempfile::tempdir().unwrap();
         let (served, stop) = (Served::new(element(dir.path())), AtomicBool::new(false));
         thread::scope(|scope| {
             let card = scope.spawn(|| vpcd::serve(VPCD, &served, &stop));
-            let outcome = catch_unwind(|| {
-                let reader = format!("element:pcsc:{}", READER.replace(' ', "%20"));
-                let plain: StoreUri = reader.parse().unwrap();
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let plain: StoreUri = format!("element:pcsc:{}", READER.replace(' ', "%20")).parse().unwrap();
                 // The daemon looks for cards a few times a second; the one before may still stand in its books.
                 wait_for("a card in the virtual reader", || plain.open(Secret::None).ok().map(drop));
-                test(&reader);
-            });
+                test(dir.path());
+            }));
             stop.store(true, Ordering::Relaxed);
             card.join().unwrap().unwrap();
             outcome.unwrap();
         });
     };
-    with_a_card(foreign_programs);
-    with_a_card(|reader| passes(&mut alone("the_suite_over_the_named_store", reader)));
-    with_a_card(|reader| {
-        let (right, wrong) = (ChannelKeyFile::right(), ChannelKeyFile::wrong());
-        let wrong = format!("{reader}{}", wrong.query());
-        passes(&mut alone("the_named_store_opens_no_channel", &wrong));
-        passes(&mut alone("the_suite_over_the_named_store", &format!("{reader}{}", right.query())));
-    });
+    with_a_card(&|_state| foreign_programs());
+    for secured in [false, true] {
+        with_a_card(&|state| passes(&mut suite(READER, secured, state)));
+    }
 }
 
-fn foreign_programs(_reader: &str) {
+fn foreign_programs() {
     let opensc = |arguments: &[&str]| run(Command::new("opensc-tool").args(arguments), &[]);
     let listed = opensc(&["-l"]).must_end_with(0).text();
     assert!(listed.lines().any(|line| line.starts_with("0    Yes") && line.ends_with(READER)), "{listed}");

@@ -19,6 +19,7 @@ pub mod dashboard;
 pub mod decide;
 pub mod error;
 pub mod events;
+pub mod fleet;
 pub mod gate;
 pub mod geo;
 pub mod http;

@@ -8,10 +8,7 @@ use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 
 use crate::clients;
-use crate::token::{PIN, Token};
-
-/// The security officer's PIN, with which the token is made.
-const SO_PIN: &str = "so-test-1234";
+use crate::token::{PIN, SO_PIN, Token};
 
 /// Prepares the place of a token that [`make`] makes; `None`, with a line on stderr, where the module is not built.
 ///

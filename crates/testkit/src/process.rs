@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -115,15 +117,54 @@ fn described(command: &Command) -> String {
         .join(" ")
 }
 
-fn collect(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut from) = from {
+/// Why a program did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfinished {
+    /// The system did not start it.
+    #[error("cannot start {command}: {source}")]
+    NotStarted {
+        /// Program and arguments.
+        command: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It, or something that it started and that still has its output, took longer.
+    #[error("timed out after {} s: {command}", limit.as_secs())]
+    TimedOut {
+        /// Program and arguments.
+        command: String,
+        /// How long it was waited for.
+        limit: Duration,
+        /// What it had written to stdout and stderr until then.
+        output: String,
+    },
+}
+
+/// What a stream gives, as far as it has come.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Collected {
+    fn from(stream: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&bytes);
+        let reader = std::thread::spawn(move || {
+            let Some(mut stream) = stream else { return };
+            let mut room = [0; 8192];
             // A pipe that breaks has given what it had.
-            let _broken = from.read_to_end(&mut bytes);
-        }
-        bytes
-    })
+            while let Ok(count @ 1..) = stream.read(&mut room) {
+                let mut bytes = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                bytes.extend(room.get(..count).unwrap_or_default());
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Runs a program to its end with `input` as its stdin.
@@ -133,39 +174,62 @@ fn collect(from: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
 #[track_caller]
 #[must_use]
 pub fn run(command: &mut Command, input: &[u8]) -> Finished {
-    run_within(command, input, PATIENCE)
+    finish(command, input, PATIENCE, Daemon::kill).unwrap_or_else(|unfinished| panic!("{unfinished}"))
 }
 
-/// The same with another limit.
+/// The same with another limit, and without a panic. The program is a process group of its own, which is killed as a whole
+/// when its time is over.
 ///
-/// # Panics
-/// When it does not start, or does not end within `limit`.
-#[track_caller]
-#[must_use]
-pub fn run_within(command: &mut Command, input: &[u8], limit: Duration) -> Finished {
+/// # Errors
+/// [`Unfinished`] when it does not start, or does not end within `limit`.
+pub fn run_within(command: &mut Command, input: &[u8], limit: Duration) -> Result<Finished, Unfinished> {
+    finish(command.process_group(0), input, limit, Daemon::kill_group)
+}
+
+fn finish(
+    command: &mut Command,
+    input: &[u8],
+    limit: Duration,
+    kill: fn(&mut Daemon),
+) -> Result<Finished, Unfinished> {
     let name = described(command);
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-    let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
+    let mut child = spawned.map_err(|source| Unfinished::NotStarted { command: name.clone(), source })?;
+    let (stdout, stderr) = (Collected::from(child.stdout.take()), Collected::from(child.stderr.take()));
     let (stdin, input) = (child.stdin.take(), input.to_vec());
-    let feeder = std::thread::spawn(move || {
+    std::thread::spawn(move || {
         if let Some(mut stdin) = stdin {
             // A program that does not read its input closes the pipe.
             let _closed = stdin.write_all(&input);
         }
     });
     let mut daemon = Daemon { child, name: name.clone() };
-    let Some(status) = daemon.wait(limit) else {
-        daemon.kill();
-        panic!("{name} did not end within {} s", limit.as_secs());
-    };
-    let _fed = feeder.join();
-    Finished {
-        command: name,
-        code: status.code(),
-        stdout: stdout.join().unwrap_or_default(),
-        stderr: String::from_utf8_lossy(&stderr.join().unwrap_or_default()).into_owned(),
+    let deadline = Instant::now() + limit;
+    let status = daemon.wait(limit);
+    let is_silent = || stdout.reader.is_finished() && stderr.reader.is_finished();
+    while status.is_some() && !is_silent() && Instant::now() < deadline {
+        std::thread::sleep(LOOK_EVERY);
     }
+    match status {
+        Some(status) if is_silent() => Ok(Finished {
+            command: name,
+            code: status.code(),
+            stdout: stdout.take(),
+            stderr: String::from_utf8_lossy(&stderr.take()).into_owned(),
+        }),
+        _ => {
+            kill(&mut daemon);
+            let output = [stdout.take(), stderr.take()].concat();
+            let output = String::from_utf8_lossy(&output).into_owned();
+            Err(Unfinished::TimedOut { command: name, limit, output })
+        }
+    }
+}
+
+/// Sends a signal to a process or, with a minus sign before its number, to a process group.
+fn signal(name: &str, to: &str) {
+    // It fails only when there is no such process any more.
+    let _sent = Command::new("kill").args([name, "--", to]).stderr(Stdio::null()).status();
 }
 
 /// A program that runs beside the test and is killed with it.
@@ -205,11 +269,15 @@ impl Daemon {
         let _reaped = self.child.wait();
     }
 
+    /// Kills it and what it started, for a program that is a process group of its own.
+    fn kill_group(&mut self) {
+        signal("-KILL", &format!("-{}", self.child.id()));
+        self.kill();
+    }
+
     /// Asks it to end (SIGTERM).
     pub fn ask_to_end(&self) {
-        // It fails only when the process has ended already.
-        let _asked =
-            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).stderr(Stdio::null()).status();
+        signal("-TERM", &self.child.id().to_string());
     }
 
     /// Asks it to end (SIGTERM) and waits for that.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::peer;
 use crate::process::run;
-use crate::token::{PIN, Token};
+use crate::token::{PIN, SO_PIN, Token};
 
 /// Where distributions put the module.
 const MODULES: [&str; 4] = [
@@ -41,7 +41,7 @@ pub fn create(label: &str) -> Option<Token> {
     });
     let mut command = Command::new("softhsm2-util");
     command
-        .args(["--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "so-test"])
+        .args(["--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", SO_PIN])
         .env("SOFTHSM2_CONF", token.configuration());
     let _made = run(&mut command, &[]).must_end_with(0);
     Some(token)

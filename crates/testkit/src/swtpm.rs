@@ -71,7 +71,15 @@ impl Swtpm {
     /// # Panics
     /// When it does not start again.
     pub fn kill_and_restart(&mut self) {
-        self.stop();
+        self.kill();
+        self.start_again();
+    }
+
+    /// Starts a TPM that was killed again on its state.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
         match launch(self.folder.path()) {
             Ok((process, port)) => {
                 self.process = process;
@@ -165,7 +173,8 @@ impl Swtpm {
         }
     }
 
-    fn stop(&mut self) {
+    /// Kills the TPM as a power loss would, without a chance to save anything.
+    pub fn kill(&mut self) {
         // Either call fails only when the process has ended already.
         let _ended = self.process.kill();
         let _reaped = self.process.wait();
@@ -174,7 +183,7 @@ impl Swtpm {
 
 impl Drop for Swtpm {
     fn drop(&mut self) {
-        self.stop();
+        self.kill();
     }
 }
 

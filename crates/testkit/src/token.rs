@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 /// The token's user PIN.
 pub const PIN: &str = "1234-test";
+/// The security officer's PIN, with which a token is made.
+pub const SO_PIN: &str = "so-test-1234";
 
 /// A token with a label and a PIN.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! Evidence of virtual elements, as they give it and as a liar would change it.
 
+mod bound;
+
 use std::fs;
 use std::path::Path;
 
-use touchmark_element::{Element, TEST_ROOT_CERTIFICATE_PEM};
+use touchmark_element::{Class, Element, TEST_ROOT_CERTIFICATE_PEM};
 use touchmark_identity::apdu::se05x::{
     AID, ATTESTATION_CERTIFICATE, ATTESTATION_KEY, CURVE_NIST_P256, ECDSA_SHA256, Instruction,
     Policy as ObjectPolicy, TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, TAG_POLICY, rule,
@@ -44,7 +46,11 @@ struct Host(Element);
 
 impl Host {
     fn create(dir: &Path) -> Self {
-        Self::select(Element::create(dir, now()).unwrap())
+        Self::create_of(dir, Class::default())
+    }
+
+    fn create_of(dir: &Path, class: Class) -> Self {
+        Self::select(Element::create_of_class(dir, now(), class).unwrap())
     }
 
     fn select(mut element: Element) -> Self {
@@ -104,6 +110,8 @@ impl Host {
         self.ask(Instruction::WriteEcKeyPair, &fields);
     }
 }
+
+pub(crate) use bound::generated as generated_bound;
 
 pub(crate) fn generated() -> (tempfile::TempDir, ElementEvidence) {
     let dir = tempfile::tempdir().unwrap();

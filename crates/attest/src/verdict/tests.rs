@@ -102,6 +102,15 @@ fn chip() -> (tempfile::TempDir, Envelope, Bench) {
     (dir, envelope, bench)
 }
 
+/// The same with an applet whose reads are bound to their command.
+fn bound_chip() -> (tempfile::TempDir, Envelope, Bench) {
+    let (dir, evidence) = element::tests::generated_bound();
+    let nonce = element::tests::nonce();
+    let envelope = Envelope::new(&nonce, Evidence::BoundRead(evidence));
+    let bench = Bench { nonce, policy: element::tests::trial(), ak: None, at: element::tests::now() };
+    (dir, envelope, bench)
+}
+
 /// A TPM that says everything that a TPM can say.
 fn talkative_tpm() -> (Fixture, Envelope, Bench) {
     let fixture = Fixture::good();
@@ -174,6 +183,14 @@ fn a_tpm_says_key_boot_counter_and_creation() {
 #[test]
 fn no_flip_in_an_element_s_envelope_raises_anything() {
     let (_dir, envelope, bench) = chip();
+    bench.holds_against_flips(&envelope);
+}
+
+#[test]
+fn no_flip_in_a_bound_read_s_envelope_raises_anything() {
+    let (_dir, envelope, bench) = bound_chip();
+    assert_eq!(envelope.claims.swversion.as_deref(), Some("7.2.0"));
+    assert_eq!(envelope.claims.ueid.as_ref().map(Vec::len), Some(33));
     bench.holds_against_flips(&envelope);
 }
 

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::x509::sha1;
 
-const SCHEMA_VERSION: u32 = 2;
+pub(super) const SCHEMA_VERSION: u32 = 2;
 /// What version 1 had. Version 2 added [`CHAIN`].
 const SCHEMA: &str = "
 CREATE TABLE device (
@@ -78,7 +78,7 @@ impl std::fmt::Debug for SqliteRegistry {
     }
 }
 
-fn refused(action: &'static str) -> impl Fn(rusqlite::Error) -> RegistryError {
+pub(super) fn refused(action: &'static str) -> impl Fn(rusqlite::Error) -> RegistryError {
     move |source| RegistryError::Database { action, source: Box::new(source) }
 }
 
@@ -183,12 +183,12 @@ fn write_journal(
     Ok(())
 }
 
-fn moment(micros: i64) -> Timestamp {
+pub(super) fn moment(micros: i64) -> Timestamp {
     Timestamp::from_micros(micros)
 }
 
 /// Turns a column that does not parse into an error of the row instead of a guess.
-fn parsed<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parsed<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
     value.ok_or_else(|| {
         rusqlite::Error::FromSqlConversionFailure(
             column,
@@ -198,7 +198,7 @@ fn parsed<T>(column: usize, value: Option<T>) -> rusqlite::Result<T> {
     })
 }
 
-fn device_row(row: &Row<'_>) -> rusqlite::Result<Device> {
+pub(super) fn device_row(row: &Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
         id: parsed(0, DeviceId::new(&row.get::<_, String>(0)?).ok())?,
         device_type: parsed(1, DeviceType::new(&row.get::<_, String>(1)?).ok())?,
@@ -209,7 +209,7 @@ fn device_row(row: &Row<'_>) -> rusqlite::Result<Device> {
     })
 }
 
-const DEVICE_COLUMNS: &str = "id, device_type, status, reason, registered, changed";
+pub(super) const DEVICE_COLUMNS: &str = "id, device_type, status, reason, registered, changed";
 
 fn key_row(row: &Row<'_>) -> rusqlite::Result<KeyRecord> {
     let claimed: Option<String> = row.get(2)?;
@@ -273,7 +273,7 @@ fn since(at: Timestamp, reason: RevocationReason) -> (i64, i64) {
     (at.micros(), reason as i64)
 }
 
-fn journal_entry(row: &Row<'_>) -> rusqlite::Result<JournalEntry> {
+pub(super) fn journal_entry(row: &Row<'_>) -> rusqlite::Result<JournalEntry> {
     Ok(JournalEntry {
         number: row.get(0)?,
         at: moment(row.get(1)?),

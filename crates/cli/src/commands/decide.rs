@@ -2,21 +2,24 @@
 
 mod attack;
 mod cost;
+mod data;
 mod evidence;
 mod posture;
 mod reproduce;
 mod sources;
 mod storage;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use touchmark_economics::error::Text;
 use touchmark_economics::input::Inputs;
-use touchmark_economics::report::{Report, csv, html, markdown, terminal};
+use touchmark_economics::report::svg::{self, Place};
+use touchmark_economics::report::{Block, Report, csv, html, markdown, terminal};
 
+use self::data::own_text;
 use crate::failure::Usage;
-use crate::input::read;
 use crate::output::Printer;
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +55,12 @@ pub(crate) struct Common {
     /// Write the report to this file instead of stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Say for each figure where it comes from, in text for a terminal; the other formats always do.
+    #[arg(long)]
+    figures: bool,
+    /// Write each chart into this directory as an SVG file of its own.
+    #[arg(long, value_name = "DIR")]
+    charts: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,10 +82,8 @@ impl Common {
     fn inputs(&self) -> anyhow::Result<Inputs> {
         let mut inputs = Inputs::own()?;
         for path in &self.data {
-            let bytes = read(path)?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| Usage(format!("{} is not UTF-8; save it as UTF-8", path.display())))?;
-            inputs = inputs.overridden(Text { file: &path.display().to_string(), text: &text })?;
+            let (file, text) = own_text(path)?;
+            inputs = inputs.overridden(Text { file: &file, text: &text })?;
         }
         for one in &self.set {
             let Some((key, value)) = one.split_once('=') else {
@@ -94,21 +101,42 @@ impl Common {
     fn print(&self, report: &Report, printer: &Printer) -> anyhow::Result<()> {
         let format = if printer.is_json() { Format::Json } else { self.format };
         let text = match format {
+            Format::Terminal if self.figures => terminal::with_figures(report),
             Format::Terminal => terminal::written(report),
             Format::Markdown => markdown::written(report),
             Format::Html => html::page(report)?,
             Format::Json => serde_json::to_string(report)?,
             Format::Csv => csv::written(report),
         };
+        if let Some(directory) = &self.charts {
+            charts(report, directory, printer)?;
+        }
         match &self.out {
             Some(path) => {
-                std::fs::write(path, text)?;
+                std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
                 printer.say(&format!("written to {}", path.display()));
-                Ok(())
             }
-            None => printer.data(report, &text),
+            None => printer.data(report, &text)?,
         }
+        if format == Format::Terminal && !self.figures {
+            printer.say("where each figure comes from: --figures, or --format html --out FILE");
+        }
+        Ok(())
     }
+}
+
+/// Writes each chart as an SVG file.
+fn charts(report: &Report, directory: &Path, printer: &Printer) -> anyhow::Result<()> {
+    std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    for block in &report.blocks {
+        let Block::Chart(chart) = block else { continue };
+        // Ids are ours: lower-case words with `-`.
+        let path = directory.join(format!("{}.svg", chart.id));
+        std::fs::write(&path, svg::drawn(chart, report, Place::File)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        printer.say(&format!("written to {}", path.display()));
+    }
+    Ok(())
 }
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {

@@ -1,18 +1,22 @@
 //! `touchmark element`.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
-use touchmark_element::{Effect, Element, Fault, Flaw, Inspection, Served, Trigger, tcp};
+use touchmark_element::{Applet, Class, Effect, Element, Fault, Flaw, Inspection, Served, Trigger, tcp};
+use touchmark_keystore::element::FramedTcp;
 
 use crate::input::{Hex, line_to_fd};
 use crate::output::Printer;
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -21,6 +25,9 @@ pub(crate) enum Verb {
         /// The directory that will hold its state.
         #[arg(long, value_name = "DIR")]
         state: PathBuf,
+        /// Which applet it has: `3.1`, or `7.2` for attested reads that are bound to their command.
+        #[arg(long, value_name = "VERSION", default_value_t)]
+        applet: Applet,
         /// Make it of a class that has a flaw, to rehearse a recall: `readable-keys`. Version and certificate say so.
         #[arg(long, value_name = "FLAW")]
         flaw: Option<Flaw>,
@@ -114,8 +121,8 @@ struct Answers {
 
 pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
     match verb {
-        Verb::New { state, flaw } => {
-            let element = Element::create_of_class(&state, crate::now(), flaw)?;
+        Verb::New { state, applet, flaw } => {
+            let element = Element::create_of_class(&state, crate::now(), Class { applet, flaw })?;
             let chip_id = hex::encode(element.chip_id());
             printer.say("this is a TEST element: its attestation root's private key is public");
             printer.data(&Made { schema: "touchmark.element/1", state, chip_id: chip_id.clone() }, &chip_id)
@@ -150,12 +157,11 @@ pub(crate) fn run(verb: Verb, printer: &Printer) -> anyhow::Result<()> {
             Ok(())
         }
         Verb::Apdu { tcp, apdus } => {
-            let mut stream =
-                TcpStream::connect(&tcp).with_context(|| format!("cannot reach an element at {tcp}"))?;
-            stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
+            let mut element = FramedTcp::new(&tcp, ANSWER_TIMEOUT);
+            element.connect().with_context(|| format!("cannot reach an element at {tcp}"))?;
             let answers = apdus
                 .iter()
-                .map(|apdu| exchange(&mut stream, &apdu.0))
+                .map(|apdu| Ok(hex::encode(element.exchange(&apdu.0)?)))
                 .collect::<anyhow::Result<Vec<_>>>()?;
             let text = answers.join("\n");
             printer.data(&Answers { schema: "touchmark.apdu/1", answers }, &text)
@@ -211,16 +217,6 @@ fn table(seen: &Inspection) -> String {
     }
     lines.extend(seen.faults.iter().map(|fault| format!("fault {fault}")));
     lines.join("\n")
-}
-
-fn exchange(stream: &mut TcpStream, apdu: &[u8]) -> anyhow::Result<String> {
-    let length = u16::try_from(apdu.len()).context("an APDU of this transport has at most 65,535 bytes")?;
-    stream.write_all(&[&length.to_be_bytes()[..], apdu].concat())?;
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).context("the element closed the connection")?;
-    let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-    stream.read_exact(&mut answer).context("the element closed the connection")?;
-    Ok(hex::encode(answer))
 }
 
 /// Sets the flag at Ctrl-C or SIGTERM.

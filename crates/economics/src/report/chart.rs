@@ -68,6 +68,56 @@ pub enum Drawing {
     },
 }
 
+impl Drawing {
+    /// Changes values in US dollars to another currency, at so much of it for one.
+    pub(super) fn convert(&mut self, code: &str, rate: f64) {
+        match self {
+            Self::Lines { x, y, series, levels } => {
+                let (x, y) = (x.convert(code, rate), y.convert(code, rate));
+                for point in series.iter_mut().flat_map(|one| &mut one.points) {
+                    *point = (point.0 * x, point.1 * y);
+                }
+                for level in levels {
+                    level.value *= y;
+                }
+            }
+            Self::Stacks { y, parts, .. } => {
+                let y = y.convert(code, rate);
+                for value in parts.iter_mut().flat_map(|(_, values)| values) {
+                    *value *= y;
+                }
+            }
+            Self::Tornado { x, middle, bars } => {
+                let x = x.convert(code, rate);
+                *middle *= x;
+                for (_, low, high) in bars {
+                    (*low, *high) = (*low * x, *high * x);
+                }
+            }
+            Self::Histogram { x, series } => {
+                let x = x.convert(code, rate);
+                for (from, to, _) in series.iter_mut().flat_map(|one| &mut one.bins) {
+                    (*from, *to) = (*from * x, *to * x);
+                }
+            }
+            Self::Radar { .. } => {}
+        }
+    }
+}
+
+impl Axis {
+    /// Changes its unit where that is in US dollars, and gives what values are to be multiplied by.
+    fn convert(&mut self, code: &str, rate: f64) -> f64 {
+        match self.unit.strip_prefix("USD") {
+            Some(rest) => {
+                self.unit = format!("{code}{rest}");
+                rate
+            }
+            None => 1.0,
+        }
+    }
+}
+
 /// An axis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Axis {

@@ -71,6 +71,27 @@ impl<'a> Draft<'a> {
         Ok(Span::Figure { id: key.to_owned() })
     }
 
+    /// Shows the lowest and the highest value of an input by its key.
+    ///
+    /// # Errors
+    /// EC-0002 where there is none.
+    pub fn show_range(&mut self, key: &str) -> Result<Span, EconomicsError> {
+        self.show_input(key)?;
+        Ok(Span::Range { id: key.to_owned() })
+    }
+
+    /// Shows an input by its key, and its range where it has one: `likely (lowest to highest)`.
+    ///
+    /// # Errors
+    /// EC-0002 where there is none.
+    pub fn show_with_range(&mut self, key: &str) -> Result<Vec<Span>, EconomicsError> {
+        let mut spans = vec![self.show_input(key)?];
+        if self.inputs.get(key).is_some_and(|input| input.low < input.high) {
+            spans.extend([Span::text(" ("), self.show_range(key)?, Span::text(")")]);
+        }
+        Ok(spans)
+    }
+
     /// Shows a value that was computed outside of expressions from figures that are named: a quantile of many lives, a
     /// count, a solution.
     pub fn show_value(
@@ -158,7 +179,7 @@ impl<'a> Draft<'a> {
         summary: Vec<Span>,
         data: serde_json::Value,
     ) -> Result<Report, EconomicsError> {
-        let Self { inputs, mut roots, others, blocks, currency } = self;
+        let Self { inputs, mut roots, others, mut blocks, currency } = self;
         if let Some(currency) = &currency
             && let Some(rate) = inputs.get(&currency.rate)
         {
@@ -174,8 +195,12 @@ impl<'a> Draft<'a> {
         for (node, value) in shown.iter().zip(values) {
             figures.insert(id_of(node), figure(node, value, inputs));
         }
-        // Figures that others name by key, such as the inputs of a quantile.
-        let named: Vec<String> = figures.values().flat_map(from_of).cloned().collect();
+        // Figures that others or charts name by key, such as the inputs of a quantile.
+        let drawn = blocks.iter().flat_map(|block| match block {
+            Block::Chart(chart) => chart.from.as_slice(),
+            _ => &[],
+        });
+        let named: Vec<String> = figures.values().flat_map(from_of).chain(drawn).cloned().collect();
         for key in named {
             if let Some(input) = inputs.get(&key)
                 && !figures.contains_key(&key)
@@ -190,6 +215,12 @@ impl<'a> Draft<'a> {
             for (id, figure) in &mut figures {
                 if *id != currency.rate {
                     convert(figure, currency, rate.likely);
+                }
+            }
+            for block in &mut blocks {
+                if let Block::Chart(chart) = block {
+                    chart.drawing.convert(&currency.code, rate.likely);
+                    chart.from.push(currency.rate.clone());
                 }
             }
         }

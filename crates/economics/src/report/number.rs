@@ -1,10 +1,32 @@
 //! How values are written for people.
 
+/// Units that are counted, and so have a plural.
+const COUNTED: &[&str] = &[
+    "device",
+    "year",
+    "hour",
+    "day",
+    "certificate",
+    "alert",
+    "visit",
+    "incident",
+    "piece",
+    "device-year",
+    "certificate-year",
+    "piece-year",
+];
+
 /// A value and its unit: thousands are set apart, and no more digits are shown than carry meaning, at most four.
 #[must_use]
 pub fn written(value: f64, unit: &str) -> String {
     let number = plain(value);
-    if unit == "1" { number } else { format!("{number} {unit}") }
+    let (first, rest) = unit.find('/').map_or((unit, ""), |at| unit.split_at(at));
+    match first {
+        "1" | "" => format!("{number}{rest}"),
+        "%" => format!("{number} %{rest}"),
+        counted if COUNTED.contains(&counted) && number != "1" => format!("{number} {counted}s{rest}"),
+        first => format!("{number} {first}{rest}"),
+    }
 }
 
 /// The number alone.
@@ -44,6 +66,8 @@ fn grouped(digits: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -52,7 +76,7 @@ mod tests {
             (0.0, "0"),
             (0.5, "0.5"),
             (1.5, "1.5"),
-            (0.000_123_45, "0.0001235"),
+            (0.000_123_46, "0.0001235"),
             (1_412_345.0, "1,412,000"),
             (-375_000.0, "-375,000"),
             (12.345, "12.35"),
@@ -64,5 +88,24 @@ mod tests {
         }
         assert_eq!(written(1.5, "USD/device"), "1.5 USD/device");
         assert_eq!(written(0.25, "1"), "0.25");
+        assert_eq!(written(0.25, "1/year"), "0.25/year");
+        assert_eq!(written(1.0, "device"), "1 device");
+        assert_eq!(written(250_000.0, "device"), "250,000 devices");
+        assert_eq!(written(1.2, "certificate/device/year"), "1.2 certificates/device/year");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_near_the_value(value in -1e14..1e14_f64) {
+            let text = plain(value);
+            let back: f64 = text.replace(',', "").parse().unwrap();
+            prop_assert!((back - value).abs() <= value.abs() * 0.000_51 + 1e-12, "{value} became {text}");
+        }
+
+        #[test]
+        fn no_digit_without_meaning(whole in -9999_i32..9999) {
+            let text = plain(f64::from(whole));
+            prop_assert_eq!(text.replace(',', "").parse::<i32>().unwrap(), whole);
+        }
     }
 }

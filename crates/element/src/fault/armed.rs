@@ -1,6 +1,7 @@
 //! The armed faults of an element that runs: what has been counted for each, and which strikes now.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -75,18 +76,15 @@ impl Faults {
 
     /// Looks whether somebody armed or cleared faults.
     fn refresh(&mut self) -> Result<(), ElementError> {
-        let failed = |action| {
-            let path = self.dir.join(FILE);
-            move |source| ElementError::File { action, path, source }
-        };
-        let about = self.file.as_ref().map(File::metadata).transpose().map_err(failed("read"))?;
+        let about = self.about()?;
         if about.as_ref().is_some_and(|about| stamp(about) == self.stamp && about.nlink() > 0) {
             return Ok(());
         }
         if about.is_none_or(|about| about.nlink() == 0) {
             let mut options = OpenOptions::new();
             let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            self.file = Some(options.open(self.dir.join(FILE)).map_err(failed("open"))?);
+            let opened = options.open(self.dir.join(FILE));
+            self.file = Some(opened.map_err(|source| self.failed("open", source))?);
         }
         let mut text = String::new();
         edit(&self.dir, |now| {
@@ -103,19 +101,26 @@ impl Faults {
     }
 
     fn restamp(&mut self) -> Result<(), ElementError> {
-        let about = self.file.as_ref().map(File::metadata).transpose();
-        let path = self.dir.join(FILE);
-        let about = about.map_err(|source| ElementError::File { action: "read", path, source })?;
-        self.stamp = about.map_or((0, 0, 0, 0), |about| stamp(&about));
+        self.stamp = self.about()?.map_or((0, 0, 0, 0), |about| stamp(&about));
         Ok(())
+    }
+
+    /// What the system knows of the open file.
+    fn about(&self) -> Result<Option<Metadata>, ElementError> {
+        let about = self.file.as_ref().map(File::metadata).transpose();
+        about.map_err(|source| self.failed("read", source))
+    }
+
+    fn failed(&self, action: &'static str, source: io::Error) -> ElementError {
+        ElementError::File { action, path: self.dir.join(FILE), source }
     }
 
     /// Takes the first fault that is due and that `pick` wants, and disarms it.
     fn strike<T>(&mut self, pick: impl Fn(Effect) -> Option<T>) -> Result<Option<(Fault, T)>, ElementError> {
         let instruction = self.instruction;
-        let due = self.armed.iter().enumerate().filter(|(_, armed)| armed.is_due(instruction));
+        let mut due = self.armed.iter().enumerate().filter(|(_, armed)| armed.is_due(instruction));
         let Some((at, fault, picked)) =
-            due.into_iter().find_map(|(at, armed)| Some((at, armed.fault, pick(armed.fault.what)?)))
+            due.find_map(|(at, armed)| Some((at, armed.fault, pick(armed.fault.what)?)))
         else {
             return Ok(None);
         };
@@ -245,6 +250,6 @@ impl Faults {
     }
 }
 
-fn stamp(about: &std::fs::Metadata) -> Stamp {
+fn stamp(about: &Metadata) -> Stamp {
     (about.nlink(), about.len(), about.mtime(), about.mtime_nsec())
 }

@@ -25,6 +25,7 @@ use touchmark_identity::apdu::{Command, se05x};
 use crate::card::{Card, Refusal};
 use crate::flaw::Flaw;
 use crate::runtime::Reply;
+use crate::store::from_json;
 pub(crate) use aid::Aid;
 pub(crate) use keys::{KeySet, Secret};
 use registry::{
@@ -60,7 +61,7 @@ pub(crate) struct Gp {
 
 impl Gp {
     /// The card manager of a new card: `OP_READY`; the issuer's domain, the domain of the IoT applet, the applet; test
-    /// keys in both domains. `None` is impossible but for an AID constant of a wrong length.
+    /// keys in both domains. `None` only where a constant is no AID.
     pub(crate) fn new() -> Option<Self> {
         let issuer = Aid::new(ISSUER_DOMAIN)?;
         let platform = Aid::new(PLATFORM_DOMAIN)?;
@@ -95,7 +96,7 @@ impl Gp {
 
     /// Reads the stored form, JSON.
     pub(crate) fn decode(json: &[u8]) -> Result<Self, String> {
-        let gp: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let gp: Self = from_json(json)?;
         let issuer = gp.instances.first().ok_or("the registry is empty")?;
         if !issuer.is_domain() || issuer.domain != issuer.aid {
             return Err("the registry does not begin with the issuer security domain".to_owned());

@@ -24,8 +24,8 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use touchmark_identity::apdu::Command;
 use touchmark_identity::apdu::scp03::Level;
 use touchmark_identity::apdu::se05x::{
-    self, ALL_TYPES, AppletVersion, Instruction, ObjectType, Origin, Policy, TAG_1, TAG_2, TAG_3,
-    TAG_MAX_ATTEMPTS, TAG_POLICY, Unknown, rule,
+    self, ALL_TYPES, Instruction, ObjectType, Origin, Policy, TAG_1, TAG_2, TAG_3, TAG_MAX_ATTEMPTS,
+    TAG_POLICY, Unknown, rule,
 };
 use touchmark_identity::apdu::tlv::{self, TlvError, Tlvs};
 
@@ -36,11 +36,6 @@ use crate::runtime::Reply;
 use curve::Curve;
 use policy::{Caller, allowed, find};
 pub(crate) use volatile::Volatile;
-
-/// The version of the applet: the 3.x interface, with ECDSA and ECDH
-/// (0002), EdDSA (0004), X25519 (0008), HMAC (0010), AES (0080) and PBKDF2 (0200) switched on.
-pub(crate) const VERSION: AppletVersion =
-    AppletVersion { version: [3, 1, 1], features: 0x029E, crypto_library: [1, 0] };
 
 /// The most random bytes in one answer: what an SE05x response carries.
 const MAX_RANDOM_BYTES: u16 = 889;
@@ -87,7 +82,7 @@ fn instruction_of(command: &Command) -> Result<Instruction, Refusal> {
 fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
     let instruction = instruction_of(command)?;
     let flags = command.ins & (se05x::INS_AUTH | se05x::INS_TRANSIENT);
-    let fields = Request { fields: Tlvs::parse(&command.data)?, flags };
+    let fields = Request { fields: Tlvs::parse(&command.data)?, flags, data: &command.data };
     if lock::keeps_off(card, instruction, &fields) {
         return Err(Refusal::NotNow);
     }
@@ -152,7 +147,8 @@ fn carry_out(card: &mut Card, command: &Command) -> Result<Vec<u8>, Refusal> {
         }
         Instruction::ReadAttributes => {
             let (id, object) = object(card, &fields)?;
-            answer(&[(TAG_2, &attributes(card, id, &object)?)])
+            let tag = if card.state().applet.binds_reads() { TAG_3 } else { TAG_2 };
+            answer(&[(tag, &attributes(card, id, &object)?)])
         }
         Instruction::ReadEcCurveList => answer(&[(TAG_1, &curve_list())]),
         Instruction::GetEcCurveId => {
@@ -229,7 +225,8 @@ fn key(card: &Card, fields: &Tlvs<'_>, policy: u32) -> Result<Arc<Object>, Refus
 }
 
 fn attributes(card: &Card, id: u32, object: &Object) -> Result<Vec<u8>, Refusal> {
-    object.attributes(id, card.state().failed(id)).encode().map_err(|_| Refusal::PolicyForm)
+    let state = card.state();
+    object.attributes(id, state.failed(id), state.applet).encode().map_err(|_| Refusal::PolicyForm)
 }
 
 fn curve(fields: &Tlvs<'_>) -> Result<Vec<u8>, Refusal> {
@@ -420,6 +417,8 @@ fn delete(card: &mut Card, fields: &Tlvs<'_>, policy: u32) -> Result<Vec<u8>, Re
 struct Request<'a> {
     fields: Tlvs<'a>,
     flags: u8,
+    /// The fields as they came.
+    data: &'a [u8],
 }
 
 impl Request<'_> {

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::curve::Curve;
 use super::policy::{Caller, find};
-use super::{VERSION, answer, carry_out, instruction_of, object_id};
+use super::{answer, carry_out, instruction_of, object_id};
 use crate::card::{Card, Refusal};
 use crate::gp::data::diversification;
 use crate::object::{Body, Object};
@@ -332,7 +332,7 @@ fn master_key(card: &Card, peer: &[u8], random: &[u8; 16]) -> Result<AesKey, Ref
     let private = private.map_err(|_| Refusal::Crypto)?;
     let peer = UnparsedPublicKey::new(&agreement::ECDH_P256, peer);
     let mut input = Zeroizing::new(Vec::with_capacity(64));
-    if VERSION.version >= COUNTED_DERIVATION {
+    if card.version().version >= COUNTED_DERIVATION {
         input.extend([0, 0, 0, 1]);
     }
     agreement::agree(&private, peer, Refusal::Field, |secret| {

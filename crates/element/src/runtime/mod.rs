@@ -55,7 +55,8 @@ pub struct Answer {
 
 /// What belongs to one connection, from its reset on: the logical channels, and on each what is selected and what waits.
 pub struct Session {
-    channels: [Option<Channel>; CHANNELS],
+    /// Boxed, because each command takes its channel out and puts it back.
+    channels: [Option<Box<Channel>>; CHANNELS],
 }
 
 /// A logical channel.
@@ -109,7 +110,7 @@ impl Default for Session {
     fn default() -> Self {
         let mut channels = [const { None }; CHANNELS];
         let [basic, ..] = &mut channels;
-        *basic = Some(Channel::default());
+        *basic = Some(Box::default());
         Self { channels }
     }
 }
@@ -305,8 +306,9 @@ impl Card {
         let number = usize::from(command.p2);
         match (command.p1, command.p2) {
             (0x00, wanted) => {
-                let open =
-                    |(at, slot): &(usize, &Option<Channel>)| slot.is_none() && *at != usize::from(current);
+                let open = |(at, slot): &(usize, &Option<Box<Channel>>)| {
+                    slot.is_none() && *at != usize::from(current)
+                };
                 let free = session.channels.iter().enumerate().skip(1).find(open).map(|(at, _)| at);
                 let number = match wanted {
                     0 => free.ok_or(Refusal::Function)?,
@@ -317,7 +319,7 @@ impl Card {
                 // is selected on the opening channel" (§6.4.1.2)
                 let selected = if current == 0 { None } else { channel.selected.clone() };
                 match session.channels.get_mut(number) {
-                    Some(slot @ None) => *slot = Some(Channel { selected, ..Channel::default() }),
+                    Some(slot @ None) => *slot = Some(Box::new(Channel { selected, ..Channel::default() })),
                     _ => return Err(Refusal::Parameters),
                 }
                 let data = if wanted == 0 { vec![u8::try_from(number).unwrap_or(0)] } else { Vec::new() };

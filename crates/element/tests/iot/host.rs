@@ -1,6 +1,6 @@
 //! A host of an element in a directory of its own.
 
-use touchmark_element::Element;
+use touchmark_element::{Class, Element};
 use touchmark_identity::apdu::scp03::{
     AesKey, CounterRule, KeySet, Level, SecureChannel, SessionKeys, UpdateResponse, initialize_update,
 };
@@ -40,8 +40,13 @@ pub(crate) fn policy(user: u32, rule: u32) -> Vec<u8> {
 
 impl Host {
     pub(crate) fn new() -> Self {
+        Self::of(Class::default())
+    }
+
+    pub(crate) fn of(class: Class) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let element = Element::create(dir.path(), "2026-11-20T00:00:00Z".parse().unwrap()).unwrap();
+        let now = "2026-11-20T00:00:00Z".parse().unwrap();
+        let element = Element::create_of_class(dir.path(), now, class).unwrap();
         let mut host = Self { dir, element };
         host.select();
         host
@@ -60,6 +65,13 @@ impl Host {
     /// The answer's data, or the status word.
     pub(crate) fn ask(&mut self, instruction: Instruction, fields: &[(u8, &[u8])]) -> Answer {
         let mut command = instruction.command(tlv::encode(fields).unwrap());
+        command.le = Some(0x1_0000);
+        self.send(&command)
+    }
+
+    /// The same with fields that are put together.
+    pub(crate) fn ask_bytes(&mut self, instruction: Instruction, fields: &[u8]) -> Answer {
+        let mut command = instruction.command(fields.to_vec());
         command.le = Some(0x1_0000);
         self.send(&command)
     }

@@ -17,6 +17,7 @@ use super::cbor::{self, Fields};
 use super::statements::{pcr_values, read_pcr_values};
 use super::{Evidence, EvidenceError};
 use crate::apdu::se05x::AppletVersion;
+use crate::apdu::se05x::bound::BoundRead;
 use crate::assurance::Part;
 use crate::key::sha256;
 use crate::text::printable;
@@ -112,16 +113,12 @@ impl Claims {
                 }
             }
             Evidence::Element(element) => {
-                let certificate = Certificate::from_der(&element.chip_certificate).ok();
-                let subject = |oid| certificate.as_ref().and_then(|it| subject_text(it, oid));
-                Self {
-                    ueid: Some(ueid(&element.chip_id)),
-                    oemid: subject(ORGANIZATION).map(|name| OemId::of_name(&name)),
-                    hwmodel: subject(COMMON_NAME).and_then(|name| model(&name)),
-                    swname: Some("applet".to_owned()),
-                    swversion: AppletVersion::parse(&element.applet_version).map(|v| v.to_string()),
-                    ..Self::default()
-                }
+                Self::of_element(&element.chip_certificate, Some(&element.chip_id), &element.applet_version)
+            }
+            Evidence::BoundRead(element) => {
+                let read = BoundRead::parse(&element.answer).ok();
+                let chip_id = read.as_ref().map(|read| &read.chip_id[..]);
+                Self::of_element(&element.chip_certificate, chip_id, &element.applet_version)
             }
             Evidence::Pkcs11(token) => {
                 let issuer = token.chain.first().and_then(|der| Certificate::from_der(der).ok());
@@ -138,6 +135,19 @@ impl Claims {
         };
         claims.measurements = boot.map(|quote| quote.pcrs.clone()).unwrap_or_default();
         claims
+    }
+
+    fn of_element(certificate: &[u8], chip_id: Option<&[u8]>, applet_version: &[u8]) -> Self {
+        let certificate = Certificate::from_der(certificate).ok();
+        let subject = |oid| certificate.as_ref().and_then(|it| subject_text(it, oid));
+        Self {
+            ueid: chip_id.map(ueid),
+            oemid: subject(ORGANIZATION).map(|name| OemId::of_name(&name)),
+            hwmodel: subject(COMMON_NAME).and_then(|name| model(&name)),
+            swname: Some("applet".to_owned()),
+            swversion: AppletVersion::parse(applet_version).map(|version| version.to_string()),
+            ..Self::default()
+        }
     }
 
     fn of_part(part: Option<Part>) -> Self {

@@ -39,6 +39,21 @@ fn element() -> impl Strategy<Value = Evidence> {
     )
 }
 
+fn bound_read() -> impl Strategy<Value = Evidence> {
+    (bytes(), proptest::collection::vec(bytes(), 0..3), bytes(), bytes(), bytes()).prop_map(
+        |(chip_certificate, chip_chain, command, answer, signature)| {
+            Evidence::BoundRead(BoundReadEvidence {
+                chip_certificate,
+                chip_chain,
+                command,
+                answer,
+                signature,
+                applet_version: vec![7; 7],
+            })
+        },
+    )
+}
+
 fn token() -> impl Strategy<Value = Evidence> {
     (bytes(), proptest::collection::vec(bytes(), 0..3), bytes()).prop_map(
         |(certificate, chain, signature)| Evidence::Pkcs11(Pkcs11Evidence { certificate, chain, signature }),
@@ -47,7 +62,7 @@ fn token() -> impl Strategy<Value = Evidence> {
 
 proptest! {
     #[test]
-    fn round_trip(evidence in prop_oneof![tpm(), element(), token()]) {
+    fn round_trip(evidence in prop_oneof![tpm(), element(), bound_read(), token()]) {
         prop_assert_eq!(Evidence::from_cbor(&evidence.to_cbor()).unwrap(), evidence);
     }
 
@@ -216,7 +231,7 @@ fn a_claim_that_differs_is_named() {
 
 proptest! {
     #[test]
-    fn an_envelope_survives_its_bytes(key in prop_oneof![tpm(), element(), token()], nonce in proptest::collection::vec(any::<u8>(), 8..=64), creation in bytes()) {
+    fn an_envelope_survives_its_bytes(key in prop_oneof![tpm(), element(), bound_read(), token()], nonce in proptest::collection::vec(any::<u8>(), 8..=64), creation in bytes()) {
         let nonce = Nonce::new(&nonce).unwrap();
         let mut envelope = Envelope::new(&nonce, key);
         prop_assert_eq!(envelope.claims.contradicts(&Claims::of(&envelope.key, None)), None);

@@ -1,18 +1,20 @@
 //! The driver against the virtual element, in this process and over TCP.
 
+mod layouts;
 mod transports;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use touchmark_element::{Element, ElementError, Fault, tcp};
+use touchmark_element::{Element, ElementError, Fault, Served, tcp};
 use touchmark_identity::apdu::se05x::{ATTESTATION_KEY, Attributes, Origin, UNIQUE_ID};
+use touchmark_identity::evidence::{Evidence, Nonce};
 
 use super::*;
-use crate::conformance;
+use crate::store::Attest;
 
 fn now() -> touchmark_identity::timestamp::Timestamp {
     "2026-11-20T00:00:00Z".parse().unwrap()
@@ -48,7 +50,9 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
-        let thread = Some(thread::spawn(move || tcp::serve(&listener, element, &told)));
+        // One session for all who connect, as on a card in one reader.
+        let served = Served::one_reader(element);
+        let thread = Some(thread::spawn(move || tcp::serve_shared(&listener, &served, &told)));
         Self { address, stop, thread }
     }
 }
@@ -67,12 +71,6 @@ fn key(text: &str) -> KeyName {
 
 fn counter(text: &str) -> CounterName {
     CounterName::new(text).unwrap()
-}
-
-#[test]
-fn conformance_in_process() {
-    let dir = tempfile::tempdir().unwrap();
-    conformance::run(&mut || Box::new(in_process(dir.path())));
 }
 
 #[test]
@@ -114,19 +112,6 @@ fn evidence_is_what_the_chip_said() {
 }
 
 #[test]
-fn a_counter_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = in_process(dir.path());
-    let name = counter("telemetry");
-    store.increment_counter(&name).unwrap();
-    let slots = Slots::of(Kind::Counter, "telemetry");
-    store.set_count(slots, COUNTER_BYTES, u64::from(u32::MAX) - 1).unwrap();
-    assert_eq!(store.increment_counter(&name).unwrap(), u64::from(u32::MAX));
-    assert!(matches!(store.increment_counter(&name), Err(StoreError::Exhausted { what: "counts", .. })));
-    assert_eq!(store.read_counter(&name).unwrap(), u64::from(u32::MAX));
-}
-
-#[test]
 fn the_chip_itself_refuses_to_lower_a_floor() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = in_process(dir.path());
@@ -164,48 +149,6 @@ fn a_full_chip_says_so_and_keeps_the_old_object() {
     assert_eq!(store.read_object(&name).unwrap(), [1; 30_000]);
     assert!(matches!(store.write_object(&name, &[0; 40_000]), Err(StoreError::Exhausted { .. })));
     assert!(matches!(store.write_object(&name, &[]), Err(StoreError::Exhausted { .. })));
-}
-
-/// At every single write on the way, power is lost; the object is the old one or the new one, whole.
-#[test]
-fn an_object_is_replaced_as_a_whole() {
-    let (old, new) = (vec![1; 1_100], vec![2; 1_500]);
-    for fault in [Fault::POWER_CUT_BEFORE_COMMIT, Fault::POWER_CUT_AFTER_COMMIT] {
-        for write in 0.. {
-            let dir = tempfile::tempdir().unwrap();
-            in_process(dir.path()).write_object(&key("certificate"), &old).unwrap();
-            let mut element = Element::open(dir.path()).unwrap();
-            let (mut left, at) = (write, dir.path().to_owned());
-            let mut store = ElementStore::new(Box::new(move |apdu: &[u8]| {
-                // WriteBinary and DeleteSecureObject are what changes the state here.
-                if matches!(apdu, [0x80, 0x01, ..] | [0x80, 0x04, 0x00, 0x28, ..]) {
-                    if left == 0 {
-                        fault.arm(&at).unwrap();
-                    }
-                    left -= 1;
-                }
-                element.transmit(apdu)
-            }))
-            .unwrap();
-            let done = store.write_object(&key("certificate"), &new);
-            drop(store);
-            let mut store = in_process(dir.path());
-            let found = store.read_object(&key("certificate")).unwrap();
-            assert!(
-                found == old || found == new,
-                "{fault} at write {write}: neither the old object nor the new"
-            );
-            if done.is_ok() {
-                assert_eq!(found, new);
-                assert!(write > 3, "the fault never struck");
-                break;
-            }
-            // What is left over is in nobody's way.
-            store.write_object(&key("certificate"), &old).unwrap();
-            store.write_object(&key("certificate"), &new).unwrap();
-            assert_eq!(store.read_object(&key("certificate")).unwrap(), new);
-        }
-    }
 }
 
 #[test]

@@ -7,12 +7,11 @@
 //! refused before it is used, which also keeps it from being FAT32, whose root directory could be a circle of clusters;
 //! no file is read beyond the image's size, whatever its chain of clusters says.
 
-use std::fs::File;
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::medium::{Medium, file_error, hold, read_if_there, replace};
+use super::medium::{Held, Medium, changed_by_another, file_error, hold, read_if_there, replace};
 use crate::store::StoreError;
 
 /// A flash image, held by one process at a time.
@@ -20,7 +19,7 @@ use crate::store::StoreError;
 pub struct FlashImage {
     path: PathBuf,
     bytes: Vec<u8>,
-    _held: File,
+    _held: Held,
 }
 
 impl FlashImage {
@@ -73,11 +72,15 @@ impl FlashImage {
     /// Writes a file in the root directory, whole, and the image with it.
     ///
     /// # Errors
-    /// [`StoreError::File`] when the flash is full or the image cannot be written; the image is then as before.
+    /// [`StoreError::File`] when the flash is full, the image cannot be written, or another program has changed it since it
+    /// was read; the image is then as before.
     pub fn write(&mut self, name: &str, content: &[u8]) -> Result<(), StoreError> {
         let failed = file_error("write the file system of", &self.path);
         let mut changed = self.bytes.clone();
         contained(|| write_file(&mut changed, name, content)).map_err(failed)?;
+        if read_if_there(&self.path)?.as_ref() != Some(&self.bytes) {
+            return Err(changed_by_another(&self.path));
+        }
         replace(&self.path, &changed)?;
         self.bytes = changed;
         Ok(())

@@ -5,6 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use touchmark_identity::key::sha256;
+use zeroize::Zeroizing;
+
 use crate::durable;
 use crate::store::StoreError;
 
@@ -23,7 +26,8 @@ pub trait Medium: Send {
     /// Replaces the document.
     ///
     /// # Errors
-    /// [`StoreError::File`] when the medium cannot be written; the old document is then still there.
+    /// [`StoreError::File`] when the medium cannot be written, and when somebody else has written it since it was last
+    /// loaded or saved: what he wrote is not overwritten.
     fn save(&mut self, document: &[u8]) -> Result<(), StoreError>;
 
     /// The place, for messages.
@@ -34,7 +38,9 @@ pub trait Medium: Send {
 #[derive(Debug)]
 pub struct FileMedium {
     path: PathBuf,
-    _held: File,
+    /// SHA-256 of what it held when it was last loaded or saved.
+    last: Option<[u8; 32]>,
+    _held: Held,
 }
 
 impl FileMedium {
@@ -44,17 +50,25 @@ impl FileMedium {
     /// [`StoreError::File`] when another process holds it or its directory cannot be written.
     pub fn hold(path: &Path) -> Result<Self, StoreError> {
         let held = hold(path)?;
-        Ok(Self { path: path.to_owned(), _held: held })
+        Ok(Self { path: path.to_owned(), last: None, _held: held })
     }
 }
 
 impl Medium for FileMedium {
     fn load(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        read_if_there(&self.path)
+        let found = read_if_there(&self.path)?;
+        self.last = found.as_deref().map(sha256);
+        Ok(found)
     }
 
     fn save(&mut self, document: &[u8]) -> Result<(), StoreError> {
-        replace(&self.path, document)
+        let found = read_if_there(&self.path)?.map(Zeroizing::new);
+        if found.map(|found| sha256(&found)) != self.last {
+            return Err(changed_by_another(&self.path));
+        }
+        replace(&self.path, document)?;
+        self.last = Some(sha256(document));
+        Ok(())
     }
 
     fn place(&self) -> String {
@@ -67,9 +81,27 @@ pub(super) fn file_error(action: &'static str, path: &Path) -> impl Fn(std::io::
     move |source| StoreError::File { action, path: path.clone(), source }
 }
 
+/// The lock keeps off whoever heeds it. Who does not, is noticed before anything of his is overwritten.
+pub(super) fn changed_by_another(path: &Path) -> StoreError {
+    let says = "another program has changed it since it was read; open the store anew";
+    file_error("write", path)(std::io::Error::other(says))
+}
+
+/// A lock, given back at once when it is dropped: a child that another thread is just starting has a copy of the file until
+/// it runs its program.
+#[derive(Debug)]
+pub(super) struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Otherwise it ends with the last copy.
+        let _unlocked = self.0.unlock();
+    }
+}
+
 /// Locks `PATH.lock` for as long as the returned handle lives. The lock lies beside the file because saving replaces
 /// the file itself.
-pub(super) fn hold(path: &Path) -> Result<File, StoreError> {
+pub(super) fn hold(path: &Path) -> Result<Held, StoreError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let beside = PathBuf::from(beside);
@@ -91,7 +123,7 @@ pub(super) fn hold(path: &Path) -> Result<File, StoreError> {
         },
         std::fs::TryLockError::Error(source) => file_error("lock", &beside)(source),
     })?;
-    Ok(lock)
+    Ok(Held(lock))
 }
 
 pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {

@@ -1,6 +1,7 @@
+mod bench;
+
 use super::flash::{FlashImage, FlashMedium};
 use super::*;
-use crate::conformance;
 
 fn plain(path: &std::path::Path) -> SoftwareStore {
     SoftwareStore::open(Box::new(FileMedium::hold(path).unwrap()), &Protection::PlainFlash).unwrap()
@@ -12,46 +13,6 @@ fn passphrase(text: &str) -> Protection {
 
 fn name(text: &str) -> KeyName {
     KeyName::new(text).unwrap()
-}
-
-#[test]
-fn the_plain_file_conforms() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
-    conformance::run(&mut || Box::new(plain(&path)));
-}
-
-#[test]
-fn the_sealed_file_conforms() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
-    conformance::run(&mut || {
-        let medium = Box::new(FileMedium::hold(&path).unwrap());
-        Box::new(SoftwareStore::open(medium, &passphrase("correct horse")).unwrap())
-    });
-}
-
-#[test]
-fn the_flash_image_conforms() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("flash.img");
-    drop(FlashImage::create(&path, 256 * 1024).unwrap());
-    conformance::run(&mut || {
-        let medium = Box::new(FlashMedium::new(FlashImage::open(&path).unwrap(), "identity.toml"));
-        Box::new(SoftwareStore::open(medium, &Protection::PlainFlash).unwrap())
-    });
-}
-
-#[test]
-fn a_wrong_passphrase_opens_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
-    let open = |p: &Protection| SoftwareStore::open(Box::new(FileMedium::hold(&path).unwrap()), p);
-    open(&passphrase("right")).unwrap().generate(&name("ca")).unwrap();
-    for wrong in [passphrase("wrong"), Protection::PlainFlash] {
-        assert!(matches!(open(&wrong), Err(StoreError::WrongSecret { .. })));
-    }
-    assert!(open(&passphrase("right")).is_ok());
 }
 
 #[test]

@@ -34,6 +34,11 @@ impl Place {
         Self { kind, name: name.to_owned(), handle: Handle(first_handle(kind) + offset), label }
     }
 
+    /// The second place of an object, from which it goes back to the first when it is replaced again. No name holds a `/`.
+    pub(super) fn second_of_object(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::of(Kind::Object, &format!("{name}/2")) }
+    }
+
     pub(super) fn not_found(&self) -> crate::StoreError {
         crate::StoreError::NotFound { what: self.kind.word(), name: self.name.clone() }
     }
@@ -53,6 +58,7 @@ mod tests {
     fn the_rule_does_not_change() {
         assert_eq!(Place::of(Kind::Key, "device").handle, Handle(0x817b_7578));
         assert_eq!(Place::of(Kind::Counter, "device").handle, Handle(0x0183_ca22));
+        assert_eq!(Place::second_of_object("device").handle, Handle(0x01a9_f28e));
     }
 
     proptest! {

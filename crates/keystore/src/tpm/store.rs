@@ -414,9 +414,8 @@ impl KeyStore for TpmStore {
         find_key(&mut tpm, &place)?;
         tpm.evict_control(place.handle, place.handle)?;
         // What belongs to the key is the object of the same name.
-        let object = Place::of(Kind::Object, key.as_str());
-        if find_index(&mut tpm, &object)?.is_some() {
-            tpm.nv_undefine(object.handle)?;
+        for object in object_places(key) {
+            remove_index(&mut tpm, &object)?;
         }
         Ok(())
     }
@@ -548,29 +547,49 @@ fn lowest_bits(count: u64) -> u64 {
     u64::MAX >> MAX_FLOOR.saturating_sub(count).min(63)
 }
 
+/// Where an object may be: it is written whole at the place where it is not, and then removed from the other one. So a
+/// loss of power leaves the old one, or the new one, or both; then the first place counts.
+fn object_places(name: &KeyName) -> [Place; 2] {
+    [Place::of(Kind::Object, name.as_str()), Place::second_of_object(name.as_str())]
+}
+
+/// The object at a place, with its index; none where it was not written to its end.
+fn find_object(tpm: &mut Connection, place: &Place) -> Result<Option<(NvPublic, u16)>, StoreError> {
+    let Some(public) = find_index(tpm, place)? else { return Ok(None) };
+    let Some(length) = tpm.nv_read(&public, 0, LENGTH_BYTES)? else { return Ok(None) };
+    let length = length.iter().fold(0u16, |number, byte| (number << 8) | u16::from(*byte));
+    if length == INCOMPLETE {
+        return Ok(None);
+    }
+    let end = length.checked_add(LENGTH_BYTES).filter(|end| *end <= public.size).ok_or_else(|| {
+        StoreError::Malformed {
+            part: PART,
+            command: command::NV_READ.name,
+            detail: format!("an object of {length} bytes in an index of {} bytes", public.size),
+        }
+    })?;
+    Ok(Some((public, end)))
+}
+
+fn remove_index(tpm: &mut Connection, place: &Place) -> Result<(), StoreError> {
+    if find_index(tpm, place)?.is_some() { tpm.nv_undefine(place.handle) } else { Ok(()) }
+}
+
 impl Objects for TpmStore {
     fn read_object(&mut self, name: &KeyName) -> Result<Vec<u8>, StoreError> {
-        let place = Place::of(Kind::Object, name.as_str());
+        let [first, second] = object_places(name);
         let mut tpm = self.connect()?;
-        let public = find_index(&mut tpm, &place)?.ok_or_else(|| place.not_found())?;
-        let Some(length) = tpm.nv_read(&public, 0, LENGTH_BYTES)? else { return Err(place.not_found()) };
-        let length = length.iter().fold(0u16, |number, byte| (number << 8) | u16::from(*byte));
-        if length == INCOMPLETE {
-            return Err(place.not_found());
-        }
-        let end = length.checked_add(LENGTH_BYTES).filter(|end| *end <= public.size).ok_or_else(|| {
-            StoreError::Malformed {
-                part: PART,
-                command: command::NV_READ.name,
-                detail: format!("an object of {length} bytes in an index of {} bytes", public.size),
-            }
-        })?;
+        let found = match find_object(&mut tpm, &first)? {
+            None => find_object(&mut tpm, &second)?,
+            found => found,
+        };
+        let (public, end) = found.ok_or_else(|| first.not_found())?;
         let buffer = nv_limits(&mut tpm)?.buffer;
-        read_range(&mut tpm, &public, LENGTH_BYTES, end, buffer)?.ok_or_else(|| place.not_found())
+        read_range(&mut tpm, &public, LENGTH_BYTES, end, buffer)?.ok_or_else(|| first.not_found())
     }
 
     fn write_object(&mut self, name: &KeyName, bytes: &[u8]) -> Result<(), StoreError> {
-        let place = Place::of(Kind::Object, name.as_str());
+        let [first, second] = object_places(name);
         let mut tpm = self.connect()?;
         let limits = nv_limits(&mut tpm)?;
         let room = limits.index.saturating_sub(LENGTH_BYTES).min(INCOMPLETE - 1 - LENGTH_BYTES);
@@ -580,23 +599,22 @@ impl Objects for TpmStore {
                 detail: format!("{} bytes are over this TPM's {room}", bytes.len()),
             });
         };
+        let (from, to) =
+            if find_object(&mut tpm, &first)?.is_some() { (first, second) } else { (second, first) };
+        // What a loss of power left behind of an earlier attempt.
+        remove_index(&mut tpm, &to)?;
         let needed = length + LENGTH_BYTES;
-        let existing = find_index(&mut tpm, &place)?;
-        if existing.as_ref().is_none_or(|public| public.size < needed) {
-            if existing.is_some() {
-                tpm.nv_undefine(place.handle)?;
-            }
-            let size = needed.checked_next_multiple_of(OBJECT_GRAIN).unwrap_or(needed).min(limits.index);
-            define_index(&mut tpm, &place, NvAttributes::ORDINARY, size)?;
-        }
+        let size = needed.checked_next_multiple_of(OBJECT_GRAIN).unwrap_or(needed).min(limits.index);
+        define_index(&mut tpm, &to, NvAttributes::ORDINARY, size)?;
         // The length comes last, so that a power loss leaves no half-written object that looks whole.
-        tpm.nv_write(place.handle, 0, &INCOMPLETE.to_be_bytes())?;
+        tpm.nv_write(to.handle, 0, &INCOMPLETE.to_be_bytes())?;
         let mut offset = LENGTH_BYTES;
         for part in bytes.chunks(usize::from(limits.buffer)) {
-            tpm.nv_write(place.handle, offset, part)?;
+            tpm.nv_write(to.handle, offset, part)?;
             offset = offset.saturating_add(u16::try_from(part.len()).unwrap_or(u16::MAX));
         }
-        tpm.nv_write(place.handle, 0, &length.to_be_bytes())
+        tpm.nv_write(to.handle, 0, &length.to_be_bytes())?;
+        remove_index(&mut tpm, &from)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Against swtpm, with tpm2-tools as a second opinion.
 
+mod bench;
 mod bus;
 mod esapi;
 mod measured;
@@ -27,12 +28,6 @@ fn counter(name: &str) -> CounterName {
 
 fn connection(swtpm: &Swtpm) -> Connection {
     Connection::open(&Address::parse(&swtpm.address).unwrap(), &PinnedSaltKey::default()).unwrap()
-}
-
-#[test]
-fn the_store_keeps_the_promises_of_the_traits() {
-    let Some(swtpm) = Swtpm::start(EkKind::P384) else { return };
-    crate::conformance::run(&mut || Box::new(TpmStore::open(&swtpm.address).unwrap()));
 }
 
 #[test]

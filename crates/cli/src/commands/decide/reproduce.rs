@@ -1,6 +1,7 @@
 //! `touchmark decide reproduce`.
 
 use clap::Args;
+use touchmark_economics::reproduce;
 
 use super::Common;
 use crate::output::Printer;
@@ -12,6 +13,6 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options, printer: &Printer) -> anyhow::Result<()> {
-    let _ = (&options.common, printer);
-    anyhow::bail!("to be written")
+    let inputs = options.common.inputs()?;
+    options.common.print(&reproduce::report(&inputs)?, printer)
 }

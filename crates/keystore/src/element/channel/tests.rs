@@ -189,11 +189,11 @@ fn all_secured(seen: &[Vec<u8>]) {
 }
 
 #[test]
-fn conformance_through_a_channel() {
+fn a_channel_with_each_kind_of_keys_keeps_the_promises() {
     for profile in [AES128, AES192, AES256_S16, SE05X] {
         let directory = tempfile::tempdir().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        conformance::run(&mut || {
+        conformance::promises(&mut || {
             let mut card = Card::new(directory.path(), profile);
             let seen = Arc::clone(&seen);
             let transport = move |apdu: &[u8]| {

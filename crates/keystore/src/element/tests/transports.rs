@@ -1,15 +1,19 @@
-//! The same promises however the element is reached: over TCP, over T=1 on a bus in memory, and inside a secure channel
-//! over each. PC/SC is tested where the library for it is built.
+//! The same promises however the element is reached: over TCP, in this process, over T=1 on a bus in memory, and inside a
+//! secure channel over each. PC/SC is tested where the library for it is built.
 
-use touchmark_element::{Effect, Session, Trigger, t1};
+use touchmark_element::{Applet, Class, Effect, Session, Trigger, t1};
 use touchmark_identity::apdu::scp03::{AesKey, INITIALIZE_UPDATE, KeySet, Level};
 use touchmark_identity::t1oi2c::Link;
 
 use super::*;
+use crate::conformance::element::{ElementBench, Keys, Way};
+use crate::conformance::{self, Adverse};
 
 /// How an element is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Route {
+    /// By calls in this process.
+    Calls,
     Tcp,
     /// The part asks so many times for more time before each response.
     Bus {
@@ -17,23 +21,38 @@ enum Way {
     },
 }
 
-/// The element on a bus in memory; it has power as long as the bus is there.
+/// The one session of an element in this process, and the element where it has power.
+struct Card {
+    element: Option<Element>,
+    session: Session,
+}
+
+impl Card {
+    fn power_on(&mut self, dir: &Path) {
+        // The element of before holds the directory's lock.
+        self.element = None;
+        *self = Self { element: Some(Element::open(dir).unwrap()), session: Session::default() };
+    }
+
+    fn transmit(&mut self, apdu: &[u8]) -> Vec<u8> {
+        let Self { element: Some(element), session } = self else { return Vec::new() };
+        element.transmit_in(session, apdu)
+    }
+}
+
+/// The element on a bus in memory.
 struct Bus {
     slave: t1::Slave,
-    element: Arc<Mutex<Element>>,
-    session: Session,
+    card: Arc<Mutex<Card>>,
 }
 
 impl Link for Bus {
     fn write(&mut self, frame: &[u8]) -> std::io::Result<()> {
-        let mut element = self.element.lock().unwrap();
-        let session = &mut self.session;
+        let mut card = self.card.lock().unwrap();
         self.slave.write(frame, &mut |request| match request {
-            t1::Request::Command(apdu) => {
-                Some(element.transmit_in(session, apdu)).filter(|answer| !answer.is_empty())
-            }
+            t1::Request::Command(apdu) => Some(card.transmit(apdu)).filter(|answer| !answer.is_empty()),
             t1::Request::Reset => {
-                *session = Session::default();
+                card.session = Session::default();
                 None
             }
         });
@@ -45,38 +64,52 @@ impl Link for Bus {
     }
 }
 
-/// An element that is opened anew, with power anew, each time that it is reached.
+/// An element, and what reaches it.
 struct Part {
     dir: tempfile::TempDir,
-    way: Way,
+    route: Route,
+    card: Arc<Mutex<Card>>,
     server: Option<Server>,
     /// Every APDU that the driver sent.
     seen: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 impl Part {
-    fn each() -> [Self; 3] {
-        [Way::Tcp, Way::Bus { extensions: 0 }, Way::Bus { extensions: 1 }].map(|way| {
-            let (dir, seen) = (tempfile::tempdir().unwrap(), Arc::default());
-            Self { dir, way, server: None, seen }
-        })
+    fn new(route: Route) -> Self {
+        Self::with_applet(route, Applet::default())
+    }
+
+    fn with_applet(route: Route, applet: Applet) -> Self {
+        let (dir, seen) = (tempfile::tempdir().unwrap(), Arc::default());
+        Element::create_of_class(dir.path(), now(), Class { applet, ..Class::default() }).unwrap();
+        let card = Arc::new(Mutex::new(Card { element: None, session: Session::default() }));
+        let mut part = Self { dir, route, card, server: None, seen };
+        part.power_on();
+        part
+    }
+
+    fn each() -> [Self; 4] {
+        [Route::Calls, Route::Tcp, Route::Bus { extensions: 0 }, Route::Bus { extensions: 1 }].map(Self::new)
+    }
+
+    fn address(&self) -> String {
+        self.server.as_ref().unwrap().address.to_string()
+    }
+
+    fn calls(&self) -> impl FnMut(&[u8]) -> Vec<u8> + Send + use<> {
+        let card = Arc::clone(&self.card);
+        move |apdu: &[u8]| card.lock().unwrap().transmit(apdu)
     }
 
     fn transport(&mut self) -> Box<dyn Transport + Send> {
-        let dir = self.dir.path();
-        let mut inner: Box<dyn Transport + Send> = match self.way {
-            Way::Tcp => {
-                self.server = None;
-                let server = self.server.insert(Server::start(dir, "127.0.0.1:0"));
-                Box::new(TcpTransport::new(&server.address.to_string()))
-            }
-            Way::Bus { extensions } => {
-                let element =
-                    if dir.join("state").exists() { Element::open(dir) } else { Element::create(dir, now()) };
-                let element = Arc::new(Mutex::new(element.unwrap()));
+        let mut inner: Box<dyn Transport + Send> = match self.route {
+            Route::Calls => Box::new(self.calls()),
+            Route::Tcp => Box::new(TcpTransport::new(&self.address())),
+            Route::Bus { extensions } => {
+                let card = Arc::clone(&self.card);
                 let open = move || {
-                    let (slave, element) = (t1::Slave::new(extensions), Arc::clone(&element));
-                    Ok(Box::new(Bus { slave, element, session: Session::default() }) as Box<dyn Link + Send>)
+                    let (slave, card) = (t1::Slave::new(extensions), Arc::clone(&card));
+                    Ok(Box::new(Bus { slave, card }) as Box<dyn Link + Send>)
                 };
                 Box::new(I2cTransport::over("in memory", Box::new(open)))
             }
@@ -92,16 +125,16 @@ impl Part {
             None => ElementStore::new(transport),
         }
     }
+}
 
-    /// That nothing went over in plain but SELECT, the opening of a channel, and the fetching of an answer's rest.
-    fn is_secured(&self) {
-        for apdu in &*self.seen.lock().unwrap() {
-            let allowed = matches!(
-                apdu[..],
-                [0x00, 0xA4, 0x04, ..] | [0x80, INITIALIZE_UPDATE, ..] | [0x84, ..] | [0x00, 0xC0, ..]
-            );
-            assert!(allowed, "{:?}: {} went over in plain", self.way, hex::encode(apdu));
-        }
+/// That nothing went over in plain but SELECT, the opening of a channel, and the fetching of an answer's rest.
+fn all_secured(seen: &[Vec<u8>]) {
+    for apdu in seen {
+        let allowed = matches!(
+            apdu[..],
+            [0x00, 0xA4, 0x04, ..] | [0x80, INITIALIZE_UPDATE, ..] | [0x84, ..] | [0x00, 0xC0, ..]
+        );
+        assert!(allowed, "{} went over in plain", hex::encode(apdu));
     }
 }
 
@@ -134,76 +167,108 @@ fn keys() -> ChannelKeys {
     keys_with(0xAB, 0x0B)
 }
 
-#[test]
-fn conformance_over_each_transport() {
-    for mut part in Part::each() {
-        conformance::run(&mut || Box::new(part.open(None).unwrap()));
+impl Way for Part {
+    fn state(&self) -> PathBuf {
+        self.dir.path().to_owned()
     }
-}
 
-#[test]
-fn conformance_inside_a_secure_channel_over_each_transport() {
-    for mut part in Part::each() {
-        conformance::run(&mut || Box::new(part.open(Some(keys())).unwrap()));
-        assert!(part.seen.lock().unwrap().len() > 100);
-        part.is_secured();
-    }
-}
-
-#[test]
-fn wrong_keys_are_refused_over_each_transport_and_nothing_goes_over_in_plain() {
-    for mut part in Part::each() {
-        drop(part.open(Some(keys())).unwrap());
-        for (wrong, says) in
-            [(keys_with(0xAA, 0x0B), "card cryptogram is wrong"), (keys_with(0xAB, 0x0C), "6A88")]
-        {
-            part.seen.lock().unwrap().clear();
-            let refused = part.open(Some(wrong)).unwrap_err();
-            assert_eq!(refused.code(), "KS-0020", "{:?}: {refused}", part.way);
-            assert!(refused.to_string().contains(says), "{refused}");
-            assert_eq!(part.seen.lock().unwrap().len(), 2, "SELECT and INITIALIZE UPDATE");
-            part.is_secured();
+    fn open(&mut self, how: Keys) -> Result<Box<dyn KeyStore>, StoreError> {
+        let keys = match how {
+            Keys::None => None,
+            Keys::Right => Some(keys()),
+            Keys::Wrong => Some(keys_with(0xAA, 0x0B)),
+            Keys::WrongVersion => Some(keys_with(0xAB, 0x0C)),
+        };
+        let before = self.seen.lock().unwrap().len();
+        let store = self.open(keys);
+        if matches!(how, Keys::Wrong | Keys::WrongVersion) {
+            assert_eq!(self.seen.lock().unwrap().len() - before, 2, "SELECT and INITIALIZE UPDATE");
         }
-        part.open(Some(keys())).unwrap();
+        Ok(Box::new(store?))
+    }
+
+    fn client(&mut self) -> Box<dyn Transport + Send> {
+        match self.route {
+            Route::Tcp => Box::new(TcpTransport::new(&self.address())),
+            Route::Calls | Route::Bus { .. } => Box::new(self.calls()),
+        }
+    }
+
+    fn shares_session(&self) -> bool {
+        true
+    }
+
+    fn power_on(&mut self) {
+        if self.route == Route::Tcp {
+            let address =
+                self.server.take().map_or_else(|| "127.0.0.1:0".to_owned(), |it| it.address.to_string());
+            self.server = Some(Server::start(self.dir.path(), &address));
+        } else {
+            self.card.lock().unwrap().power_on(self.dir.path());
+        }
+    }
+
+    fn breaks_with_power(&self) -> bool {
+        self.route == Route::Tcp
     }
 }
 
-/// Somebody else selects on the same card: the session is gone, which the driver is told, and nothing goes on in plain.
-#[test]
-fn a_session_that_was_ended_is_not_gone_on_with() {
-    let dir = tempfile::tempdir().unwrap();
-    let element = Arc::new(Mutex::new(Element::create(dir.path(), now()).unwrap()));
-    let inside = Arc::clone(&element);
-    let seen = Arc::default();
-    let inner = move |apdu: &[u8]| Ok(inside.lock().unwrap().transmit(apdu));
-    let transport = Recorded { seen: Arc::clone(&seen), inner };
-    let mut store = ElementStore::secured(Box::new(transport), keys()).unwrap();
-    store.generate(&key("device")).unwrap();
-    let select = [&[0x00, 0xA4, 0x04, 0x00, 0x10][..], &AID, &[0x00]].concat();
-    assert!(element.lock().unwrap().transmit(&select).ends_with(&[0x90, 0x00]));
-    let ended = store.sign_digest(&key("device"), &[7; 32]).unwrap_err();
-    assert_eq!(ended.code(), "KS-0021", "{ended}");
-    store.sign_digest(&key("device"), &[7; 32]).unwrap();
-    let opened = seen.lock().unwrap().iter().filter(|apdu| apdu[1] == INITIALIZE_UPDATE).count();
-    assert_eq!(opened, 2, "and the next command went through a channel of its own");
+fn conforms(part: Part) {
+    conformance::run(&mut ElementBench::new(part, false), &[Adverse::WrongKey]);
+}
+
+fn conforms_inside_a_channel(part: Part) {
+    let seen = Arc::clone(&part.seen);
+    conformance::run(&mut ElementBench::new(part, true), &[]);
+    let seen = seen.lock().unwrap();
+    assert!(seen.len() > 1_000);
+    all_secured(&seen);
 }
 
 #[test]
-fn a_counter_ends_over_each_transport() {
-    for mut part in Part::each() {
-        let mut store = part.open(Some(keys())).unwrap();
-        store.increment_counter(&counter("telemetry")).unwrap();
-        let slots = Slots::of(Kind::Counter, "telemetry");
-        store.set_count(slots, COUNTER_BYTES, u64::from(u32::MAX)).unwrap();
-        let ended = store.increment_counter(&counter("telemetry")).unwrap_err();
-        assert!(matches!(ended, StoreError::Exhausted { what: "counts", .. }), "{:?}: {ended}", part.way);
-        // A part whose counters wear out before their number is at its end.
-        store.increment_counter(&counter("firmware")).unwrap();
-        arm(part.dir.path(), Effect::ExhaustCounter(None));
-        let ended = store.increment_counter(&counter("firmware")).unwrap_err();
-        assert!(matches!(ended, StoreError::Refused { code: 0x6985, .. }), "{:?}: {ended}", part.way);
-        assert_eq!(store.read_counter(&counter("firmware")).unwrap(), 1);
-    }
+fn conformance_in_process() {
+    conforms(Part::new(Route::Calls));
+}
+
+#[test]
+fn conformance_with_applet_7_2() {
+    conforms(Part::with_applet(Route::Calls, Applet::V7_2));
+    conforms_inside_a_channel(Part::with_applet(Route::Calls, Applet::V7_2));
+}
+
+#[test]
+fn conformance_over_tcp() {
+    conforms(Part::new(Route::Tcp));
+}
+
+#[test]
+fn conformance_over_a_bus() {
+    conforms(Part::new(Route::Bus { extensions: 0 }));
+}
+
+#[test]
+fn conformance_over_a_bus_of_a_slow_part() {
+    conforms(Part::new(Route::Bus { extensions: 1 }));
+}
+
+#[test]
+fn conformance_in_process_inside_a_channel() {
+    conforms_inside_a_channel(Part::new(Route::Calls));
+}
+
+#[test]
+fn conformance_over_tcp_inside_a_channel() {
+    conforms_inside_a_channel(Part::new(Route::Tcp));
+}
+
+#[test]
+fn conformance_over_a_bus_inside_a_channel() {
+    conforms_inside_a_channel(Part::new(Route::Bus { extensions: 0 }));
+}
+
+#[test]
+fn conformance_over_a_bus_of_a_slow_part_inside_a_channel() {
+    conforms_inside_a_channel(Part::new(Route::Bus { extensions: 1 }));
 }
 
 fn arm(dir: &Path, what: Effect) {
@@ -220,43 +285,14 @@ fn a_lost_response_is_an_unknown_outcome_over_each_transport() {
             let fault = Fault { when: Trigger::Instruction(0x01), what: Effect::LoseResponse };
             fault.arm(part.dir.path()).unwrap();
             let lost = store.increment_counter(&counter("sent")).unwrap_err();
-            assert_eq!(lost.code(), "KS-0007", "{:?}: {lost}", part.way);
-            assert_eq!(store.read_counter(&counter("sent")).unwrap(), 2, "{:?}: once, not twice", part.way);
+            assert_eq!(lost.code(), "KS-0007", "{:?}: {lost}", part.route);
+            assert_eq!(store.read_counter(&counter("sent")).unwrap(), 2, "{:?}: once, not twice", part.route);
             assert_eq!(store.increment_counter(&counter("sent")).unwrap(), 3);
             // A read whose answer is lost is sent again.
             arm(part.dir.path(), Effect::LoseResponse);
-            assert_eq!(store.read_counter(&counter("sent")).unwrap(), 3, "{:?}", part.way);
+            assert_eq!(store.read_counter(&counter("sent")).unwrap(), 3, "{:?}", part.route);
             if secured {
-                part.is_secured();
-            }
-        }
-    }
-}
-
-/// Power is lost in the middle of a change: the driver says that it does not know, does not send the change a second
-/// time, and goes on with whatever the part kept.
-#[test]
-fn a_power_cut_is_an_unknown_outcome_over_each_transport() {
-    for secured in [false, true] {
-        for mut part in Part::each() {
-            let keys = || secured.then(keys);
-            let mut store = part.open(keys()).unwrap();
-            let public = store.generate(&key("device")).unwrap();
-            assert_eq!(store.increment_counter(&counter("sent")).unwrap(), 1);
-            let mut kept = 1;
-            for (fault, counted) in [(Fault::POWER_CUT_BEFORE_COMMIT, 0), (Fault::POWER_CUT_AFTER_COMMIT, 1)]
-            {
-                fault.arm(part.dir.path()).unwrap();
-                let lost = store.increment_counter(&counter("sent")).unwrap_err();
-                assert_eq!(lost.code(), "KS-0007", "{:?}: {lost}", part.way);
-                drop(store);
-                store = part.open(keys()).unwrap();
-                kept += counted;
-                assert_eq!(store.read_counter(&counter("sent")).unwrap(), kept, "{:?}, {fault}", part.way);
-                assert_eq!(store.public_key(&key("device")).unwrap(), public);
-            }
-            if secured {
-                part.is_secured();
+                all_secured(&part.seen.lock().unwrap());
             }
         }
     }

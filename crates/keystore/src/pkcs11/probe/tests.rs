@@ -20,7 +20,7 @@ const SCP03: &str = "TOUCHMARK_TEST_TOKEN_SCP03";
 fn any_token_by_its_address() {
     let uri: StoreUri = std::env::var(URI).unwrap().parse().unwrap();
     let expected = std::env::var(SCP03).unwrap();
-    conformance::run(&mut || uri.open(Secret::None).unwrap());
+    conformance::promises(&mut || uri.open(Secret::None).unwrap());
     conformance::profile(&mut || uri.open(Secret::None).unwrap(), &expected);
 }
 

@@ -24,13 +24,29 @@ struct Watched {
     flip: Option<Flip>,
 }
 
+/// What passes, for whoever does something to it.
+pub(super) enum Passing<'a> {
+    /// A command that is about to be sent, and the way to the TPM.
+    Command(&'a [u8], &'a mut TcpStream),
+    /// It was sent, and is not answered yet.
+    Sent,
+    /// The answer is here, and the store has not got it.
+    Answered,
+}
+
+/// What somebody does as messages pass; none cuts the line.
+pub(super) type Hook = Box<dyn FnMut(Passing<'_>) -> Option<()> + Send>;
+
 /// Stands between store and TPM.
-struct Bus {
-    address: String,
+pub(super) struct Bus {
+    pub(super) address: String,
+    /// The TPM at the other end, which may be exchanged.
+    pub(super) tpm: Arc<Mutex<String>>,
+    pub(super) hook: Arc<Mutex<Option<Hook>>>,
     watched: Arc<Mutex<Watched>>,
 }
 
-fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(super) fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut message = vec![0; 10];
     stream.read_exact(&mut message).ok()?;
     let size = u32::from_be_bytes(message[2..6].try_into().unwrap());
@@ -39,40 +55,59 @@ fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(message)
 }
 
-fn carry(watched: &Mutex<Watched>, from: &mut TcpStream, to: &mut TcpStream) -> Option<()> {
+/// The next message from one side, as it is passed on.
+fn noted(watched: &Mutex<Watched>, from: &mut TcpStream) -> Option<Vec<u8>> {
     let mut message = message(from)?;
+    let mut watched = watched.lock().unwrap();
+    let number = watched.messages.len();
+    watched.messages.push(message.clone());
+    if let Some(flip) = watched.flip
+        && flip.message == number
+        // Answers of another run may be shorter.
+        && let Some(byte) = message.get_mut(flip.byte)
     {
-        let mut watched = watched.lock().unwrap();
-        let number = watched.messages.len();
-        watched.messages.push(message.clone());
-        if let Some(flip) = watched.flip
-            && flip.message == number
-        {
-            // Answers of another run may be shorter.
-            if let Some(byte) = message.get_mut(flip.byte) {
-                *byte ^= 1 << flip.bit;
-            }
-        }
+        *byte ^= 1 << flip.bit;
     }
-    to.write_all(&message).ok()
+    Some(message)
+}
+
+fn exchange(
+    watched: &Mutex<Watched>,
+    hook: &Mutex<Option<Hook>>,
+    host: &mut TcpStream,
+    chip: &mut TcpStream,
+) -> Option<()> {
+    let pass = |what: Passing<'_>| match &mut *hook.lock().unwrap() {
+        Some(hook) => hook(what),
+        None => Some(()),
+    };
+    let command = noted(watched, host)?;
+    pass(Passing::Command(&command, chip))?;
+    chip.write_all(&command).ok()?;
+    pass(Passing::Sent)?;
+    let response = noted(watched, chip)?;
+    pass(Passing::Answered)?;
+    host.write_all(&response).ok()
 }
 
 impl Bus {
-    fn between(tpm: &str) -> Self {
+    pub(super) fn between(tpm: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let watched = Arc::new(Mutex::new(Watched::default()));
-        let (seen, tpm) = (Arc::clone(&watched), tpm.to_owned());
+        let (tpm, hook) = (Arc::new(Mutex::new(tpm.to_owned())), Arc::new(Mutex::new(None)));
+        let (seen, other_end, hooked) = (Arc::clone(&watched), Arc::clone(&tpm), Arc::clone(&hook));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (mut host, mut chip) = (stream.unwrap(), TcpStream::connect(&tpm).unwrap());
+                let mut host = stream.unwrap();
+                let tpm = other_end.lock().unwrap().clone();
+                // A TPM that is not there is a line that ends at once.
+                let Ok(mut chip) = TcpStream::connect(tpm) else { continue };
                 host.set_nodelay(true).unwrap();
-                while carry(&seen, &mut host, &mut chip).is_some()
-                    && carry(&seen, &mut chip, &mut host).is_some()
-                {}
+                while exchange(&seen, &hooked, &mut host, &mut chip).is_some() {}
             }
         });
-        Self { address, watched }
+        Self { address, tpm, hook, watched }
     }
 
     fn arm(&self, flip: Option<Flip>) {
