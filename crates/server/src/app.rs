@@ -14,6 +14,7 @@ use touchmark_identity::key::{SpkiHash, sha256};
 use touchmark_identity::timestamp::Timestamp;
 
 use crate::config::Config;
+use crate::decide::Fleet;
 use crate::error::ServerError;
 use crate::events::NewEvent;
 use crate::gate;
@@ -48,6 +49,8 @@ pub struct App {
     pub gate: gate::Owed,
     /// What follows from findings.
     pub responses: Responses,
+    /// What the registry answers to questions of the posture.
+    pub fleet: Fleet,
     authority: Mutex<Authority>,
     watch: Mutex<Watch>,
 }
@@ -75,6 +78,7 @@ impl App {
             places,
             gate: gate::Owed::default(),
             responses,
+            fleet: Fleet::default(),
             authority: Mutex::new(authority),
             watch: Mutex::new(watch),
         }

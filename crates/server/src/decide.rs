@@ -6,6 +6,10 @@
 mod attack;
 mod cost;
 mod posture;
+#[cfg(test)]
+mod tests;
+
+use std::sync::LazyLock;
 
 use touchmark_economics::EconomicsError;
 use touchmark_economics::attack::Catalogue;
@@ -14,6 +18,8 @@ use touchmark_economics::posture::Answers;
 use touchmark_economics::report::{Report, csv, html, markdown};
 
 use crate::dashboard::view;
+
+pub use self::posture::Fleet;
 
 /// What stands in errors for the file that a form has not.
 const FORM: &str = "the address";
@@ -108,8 +114,10 @@ impl Export {
             Self::Html => html::page(report)?,
             Self::Markdown => markdown::written(report),
             Self::Csv => csv::written(report),
-            Self::Json => serde_json::to_string(report)
-                .map_err(|error| EconomicsError::Chart { chart: report.title.clone(), why: error.to_string() })?,
+            Self::Json => serde_json::to_string(report).map_err(|error| EconomicsError::Chart {
+                chart: report.title.clone(),
+                why: error.to_string(),
+            })?,
         })
     }
 }
@@ -175,7 +183,9 @@ pub fn model(subject: Subject, asked: &Asked, frame: view::Frame, own: &Own, fle
 /// # Errors
 /// The words that say what is wrong with what was asked.
 pub fn fragment(subject: Subject, asked: &Asked, own: &Own, fleet: &Answers) -> Result<String, String> {
-    report(subject, asked, own, fleet).and_then(|report| html::fragment(&report)).map_err(|error| error.to_string())
+    report(subject, asked, own, fleet)
+        .and_then(|report| html::fragment(&report))
+        .map_err(|error| error.to_string())
 }
 
 /// The report of a model.
@@ -199,24 +209,29 @@ pub struct Own {
 }
 
 impl Own {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// EC-0001, which a test of `economics` excludes.
-    pub fn read() -> Result<Self, EconomicsError> {
+    fn read() -> Result<Self, EconomicsError> {
         let inputs = Inputs::own()?;
         let attacks = Catalogue::own(&inputs)?;
         Ok(Self { inputs, attacks, posture: posture::Assessment::read()? })
     }
 
+    /// What comes with the product.
+    ///
+    /// # Errors
+    /// EC-0001, which a test excludes.
+    pub fn get() -> Result<&'static Self, EconomicsError> {
+        static OWN: LazyLock<Result<Own, EconomicsError>> = LazyLock::new(Own::read);
+        OWN.as_ref().map_err(Clone::clone)
+    }
+
     /// The product's inputs, with those that an address names.
-    fn inputs(&self, asked: &Asked, sliders: &[Range]) -> Result<Inputs, EconomicsError> {
+    fn inputs(&self, asked: &Asked, sliders: &[&[Range]]) -> Result<Inputs, EconomicsError> {
         let mut inputs = self.inputs.clone();
-        for range in sliders {
+        for range in sliders.iter().flat_map(|ranges| ranges.iter()) {
             let Some(value) = asked.get(range.key) else { continue };
             let Some(input) = self.inputs.get(range.key) else { continue };
             // A form without a script sends every slider; one that was not moved says nothing.
-            if value.parse::<f64>().is_ok_and(|value| value != input.likely) || value.parse::<f64>().is_err() {
+            if value.parse() != Ok(input.likely) {
                 inputs = inputs.given(FORM, range.key, &format!("{value} {}", input.unit))?;
             }
         }

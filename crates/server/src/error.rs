@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use touchmark_authority::AuthorityError;
 use touchmark_authority::registry::RegistryError;
+use touchmark_economics::EconomicsError;
 use touchmark_keystore::StoreError;
 
 use crate::respond::challenge::ChallengeBody;
@@ -196,6 +197,9 @@ pub enum ServerError {
     /// The authority's errors keep their own codes.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The models' errors keep their own codes.
+    #[error(transparent)]
+    Economics(#[from] EconomicsError),
     /// The key store's errors keep their own codes.
     #[error("the key store failed")]
     Store(#[from] StoreError),
@@ -232,6 +236,7 @@ impl ServerError {
             Self::NeedsServer => "SV-0024",
             Self::Input { .. } => "SV-0025",
             Self::Authority(error) => error.code(),
+            Self::Economics(error) => error.code(),
             Self::Store(error) => error.code(),
         }
     }
@@ -264,7 +269,9 @@ impl ServerError {
             | Self::NeedsServer
             | Self::Input { .. }
             | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Tls { .. } | Self::TaskEnded { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Tls { .. } | Self::TaskEnded { .. } | Self::Economics(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Authority(error) => match error {
                 AuthorityError::BadRequest { .. }
                 | AuthorityError::NoProofOfPossession

@@ -249,6 +249,17 @@ impl Catalogue {
         self.attacks.iter().find(|attack| attack.id == id)
     }
 
+    /// The parts and families that something is known of, each once, by name.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&str> {
+        let attacked = self.attacks.iter().flat_map(|attack| &attack.parts);
+        let sound = self.none_found.iter().flat_map(|none| &none.parts);
+        let mut parts: Vec<&str> = attacked.chain(sound).map(String::as_str).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        parts
+    }
+
     /// The attacks on a part, by the longest family name that it begins with: `STM32F405` is an `STM32F4`.
     #[must_use]
     pub fn on_part(&self, part: &str) -> Vec<&Attack> {

@@ -72,6 +72,13 @@ pub fn style() -> String {
     )
 }
 
+/// The same rules for a [`fragment`] inside an element of somebody else's page: nested, so that they reach nothing else
+/// (CSS Nesting Module, §2).
+#[must_use]
+pub fn style_within(selector: &str) -> String {
+    format!("{selector}{{{}}}", style().replace(":root{", "&{"))
+}
+
 /// The drawings of each chart, by its id: for wide pages and for narrow ones.
 fn drawings(report: &Report) -> Result<BTreeMap<&str, [String; 2]>, EconomicsError> {
     let charts = report.blocks.iter().filter_map(|block| match block {

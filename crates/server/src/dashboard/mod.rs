@@ -56,6 +56,9 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use sample::frame as sample_frame;
+
 pub use device::{DEVICE_PARTS, device, device_fragment};
 pub use event::event;
 pub use finding::{FINDING_PARTS, finding, finding_fragment};
@@ -80,32 +83,35 @@ struct Asset {
     bytes: &'static [u8],
 }
 
-static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| vec![
-    Asset {
-        name: "dashboard.css",
-        content_type: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/dashboard.css"),
-    },
-    Asset {
-        name: "live.js",
-        content_type: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/live.js"),
-    },
-    Asset {
-        name: "sliders.js",
-        content_type: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/sliders.js"),
-    },
-    Asset {
-        name: "report.css",
-        content_type: "text/css; charset=utf-8",
-        bytes: REPORT_STYLE.as_bytes(),
-    },
-    Asset { name: "emblem.svg", content_type: "image/svg+xml", bytes: include_bytes!("assets/emblem.svg") },
-]);
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+    vec![
+        Asset {
+            name: "dashboard.css",
+            content_type: "text/css; charset=utf-8",
+            bytes: include_bytes!("assets/dashboard.css"),
+        },
+        Asset {
+            name: "live.js",
+            content_type: "text/javascript; charset=utf-8",
+            bytes: include_bytes!("assets/live.js"),
+        },
+        Asset {
+            name: "sliders.js",
+            content_type: "text/javascript; charset=utf-8",
+            bytes: include_bytes!("assets/sliders.js"),
+        },
+        Asset { name: "report.css", content_type: "text/css; charset=utf-8", bytes: REPORT_STYLE.as_bytes() },
+        Asset {
+            name: "emblem.svg",
+            content_type: "image/svg+xml",
+            bytes: include_bytes!("assets/emblem.svg"),
+        },
+    ]
+});
 
 /// The style of reports, for reports alone: their rules are made for a page of their own.
-static REPORT_STYLE: LazyLock<String> = LazyLock::new(|| touchmark_economics::report::html::style_within(".report"));
+static REPORT_STYLE: LazyLock<String> =
+    LazyLock::new(|| touchmark_economics::report::html::style_within(".report"));
 
 /// The content type and the bytes of an asset, by its name without the query.
 ///

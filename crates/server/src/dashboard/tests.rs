@@ -286,7 +286,7 @@ fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
             );
         }
     }
-    for asset in &ASSETS {
+    for asset in ASSETS.iter() {
         let text = std::str::from_utf8(asset.bytes).unwrap();
         for foreign in ["//cdn", "https:", "@import", "url(http", "eval("] {
             assert!(!text.contains(foreign), "{} in {}", foreign, asset.name);

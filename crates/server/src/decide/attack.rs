@@ -21,6 +21,8 @@ const METHODS: &[Range] = &[
     range("attack.laser.device", 0.0, 100.0, 0.5),
 ];
 
+pub(super) const ALL: &[&[Range]] = &[ATTACKER, FLEET, METHODS];
+
 /// In the choice of a part: all of them.
 const EVERY: &str = "all";
 
@@ -40,7 +42,7 @@ pub(super) fn controls(asked: &Asked, own: &Own) -> Vec<view::Controls> {
 }
 
 pub(super) fn report(asked: &Asked, own: &Own) -> Result<Report, EconomicsError> {
-    let inputs = own.inputs(asked, &[ATTACKER, FLEET, METHODS].concat())?;
+    let inputs = own.inputs(asked, ALL)?;
     let part = asked.get("part").filter(|part| *part != EVERY);
     attack::report(&own.attacks, part, &inputs)
 }

@@ -40,28 +40,29 @@ const INCIDENTS: &[Range] = &[
     range("finance.discount-rate", 0.0, 0.2, 0.005),
 ];
 
+pub(super) const ALL: &[&[Range]] = &[FLEET, CERTIFICATES, WATCHING, INCIDENTS];
+
 pub(super) fn controls(asked: &Asked, own: &Own) -> Vec<view::Controls> {
-    let words = |all: Vec<(&'static str, &'static str)>| all;
     let usual = Options::default();
     let choices = vec![
         choice(
             "storage",
             "Held against software",
-            &words(Storage::hardware().iter().map(|one| (one.word(), one.title())).collect()),
+            &Storage::hardware().iter().map(|one| (one.word(), one.title())).collect::<Vec<_>>(),
             usual.storage.word(),
             asked,
         ),
         choice(
             "authority",
             "Certificates from",
-            &words(Authority::ALL.iter().map(|one| (one.word(), one.title())).collect()),
+            &Authority::ALL.iter().map(|one| (one.word(), one.title())).collect::<Vec<_>>(),
             usual.choices.authority.word(),
             asked,
         ),
         choice(
             "revocation",
             "Revocation by",
-            &words(Revocation::ALL.iter().map(|one| (one.word(), one.title())).collect()),
+            &Revocation::ALL.iter().map(|one| (one.word(), one.title())).collect::<Vec<_>>(),
             usual.choices.revocation.word(),
             asked,
         ),
@@ -77,8 +78,7 @@ pub(super) fn controls(asked: &Asked, own: &Own) -> Vec<view::Controls> {
 }
 
 pub(super) fn report(asked: &Asked, own: &Own) -> Result<Report, EconomicsError> {
-    let ranges = [FLEET, CERTIFICATES, WATCHING, INCIDENTS].concat();
-    let inputs = own.inputs(asked, &ranges)?;
+    let inputs = own.inputs(asked, ALL)?;
     let usual = Options::default();
     let choices = Choices {
         authority: asked.get("authority").map_or(Ok(usual.choices.authority), str::parse)?,

@@ -1,11 +1,18 @@
 //! The posture under sliders: each question a level, and what shows it.
 
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
 use touchmark_economics::EconomicsError;
-use touchmark_economics::posture::{self, Answers, HIGHEST, LOWEST, Model};
+use touchmark_economics::posture::answers::{HIGHEST, LOWEST};
+use touchmark_economics::posture::model::Category;
+use touchmark_economics::posture::{self, Answers, Model};
 use touchmark_economics::report::Report;
+use touchmark_identity::timestamp::Timestamp;
 
 use super::{Asked, FORM, Own};
 use crate::dashboard::view;
+use crate::fleet;
 
 /// The assessment, and the answers before anybody moved a slider.
 #[derive(Debug)]
@@ -22,6 +29,36 @@ impl Assessment {
     }
 }
 
+/// The answers that the registry gives, kept for a while: they are read from every device.
+#[derive(Debug, Default)]
+pub struct Fleet(Mutex<Option<(Timestamp, Answers)>>);
+
+/// So long are they kept.
+const KEPT_S: u64 = 60;
+
+impl Fleet {
+    /// The answers of the registry in this directory; none where it cannot be read.
+    pub fn answers(&self, data: &Path, now: Timestamp) -> Answers {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((then, answers)) = &*kept
+            && now.seconds().abs_diff(then.seconds()) < KEPT_S
+        {
+            return answers.clone();
+        }
+        let read = Own::get().map_err(|error| error.to_string()).and_then(|own| {
+            let days = own.inputs.get("evidence.expiry-days").map_or(0.0, |input| input.likely);
+            let facts = fleet::facts(data, now, days).map_err(|error| error.to_string())?;
+            Ok(posture::from_facts(&own.posture.model, &facts))
+        });
+        let answers = read.unwrap_or_else(|why| {
+            tracing::warn!("the registry answers no question of the posture: {why}");
+            Answers::default()
+        });
+        *kept = Some((now, answers.clone()));
+        answers
+    }
+}
+
 /// The name of a question's artefact in the address.
 fn artefact_of(question: &str) -> String {
     format!("{question}.artefact")
@@ -30,7 +67,7 @@ fn artefact_of(question: &str) -> String {
 pub(super) fn controls(asked: &Asked, own: &Own, fleet: &Answers) -> Vec<view::Controls> {
     let model = &own.posture.model;
     let usual = own.posture.example.clone().overridden(fleet.clone());
-    let group = |category: &touchmark_economics::posture::Category| {
+    let group = |category: &Category| {
         let controls = model.questions_of(&category.id).flat_map(|question| {
             let answer = usual.get(&question.id);
             let level = answer.map_or(LOWEST, |answer| answer.level);
@@ -40,7 +77,10 @@ pub(super) fn controls(asked: &Asked, own: &Own, fleet: &Answers) -> Vec<view::C
                 view::Control::Slider(view::Slider {
                     name: question.id.clone(),
                     text: question.text.clone(),
-                    value: asked.get(&question.id).and_then(|level| level.parse().ok()).unwrap_or(level.into()),
+                    value: asked
+                        .get(&question.id)
+                        .and_then(|level| level.parse().ok())
+                        .unwrap_or(level.into()),
                     usual: level.into(),
                     least: LOWEST.into(),
                     most: HIGHEST.into(),

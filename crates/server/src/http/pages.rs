@@ -15,6 +15,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
+use touchmark_economics::posture::Answers;
+
 use super::present::{self, FilterQuery};
 use crate::app::App;
 use crate::dashboard;
@@ -155,6 +157,18 @@ fn subject(word: &str) -> Result<Subject, ServerError> {
     Subject::of(word).ok_or(ServerError::NotFound { what: "model" })
 }
 
+fn own() -> Result<&'static decide::Own, ServerError> {
+    Ok(decide::Own::get()?)
+}
+
+/// What the registry answers, where the model asks it.
+fn fleet_answers(app: &App, subject: Subject) -> Answers {
+    match subject {
+        Subject::Posture => app.fleet.answers(&app.data, app.now()),
+        Subject::Cost | Subject::Attack => Answers::default(),
+    }
+}
+
 async fn model(
     State(app): State<Arc<App>>,
     Path(word): Path<String>,
@@ -163,7 +177,8 @@ async fn model(
     page(app, move |app| {
         let subject = subject(&word)?;
         let asked = Asked::new(pairs);
-        Ok(dashboard::model(&decide::model(subject, &asked, present::frame(app), &app.models)))
+        let fleet = fleet_answers(app, subject);
+        Ok(dashboard::model(&decide::model(subject, &asked, present::frame(app), own()?, &fleet)))
     })
     .await
 }
@@ -175,7 +190,10 @@ async fn model_part(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
     let made = app
-        .blocking(move |app| Ok(decide::fragment(subject(&word)?, &Asked::new(pairs), &app.models)))
+        .blocking(move |app| {
+            let subject = subject(&word)?;
+            Ok(decide::fragment(subject, &Asked::new(pairs), own()?, &fleet_answers(app, subject)))
+        })
         .await;
     match made {
         Ok(Ok(report)) => html(StatusCode::OK, report),
@@ -195,8 +213,14 @@ async fn model_export(
             let subject = subject(&word)?;
             let form = Export::ALL.into_iter().find(|form| file == format!("report.{}", form.extension()));
             let form = form.ok_or(ServerError::NotFound { what: "form of a report" })?;
-            let report = decide::report(subject, &Asked::new(pairs), &app.models);
-            Ok(report.and_then(|report| Ok((form.media_type(), format!("touchmark-{word}.{}", form.extension()), form.written(&report)?))))
+            let report = decide::report(subject, &Asked::new(pairs), own()?, &fleet_answers(app, subject));
+            Ok(report.and_then(|report| {
+                Ok((
+                    form.media_type(),
+                    format!("touchmark-{word}.{}", form.extension()),
+                    form.written(&report)?,
+                ))
+            }))
         })
         .await;
     match made {
