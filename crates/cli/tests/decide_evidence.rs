@@ -33,7 +33,7 @@ fn the_pack_shows_what_enrolment_recorded() {
     site.write("anchors.pem", std::fs::read(&server.root).unwrap());
     let (_element, address) = site.element("chip");
     enrol(&site, &server, "lock-1", &format!("element:tcp:{address}"));
-    enrol(&site, &server, "meter-1", "software:meter-1.toml");
+    enrol(&site, &server, "meter-1", "software:meter-1.keys");
     let _token = site.register("meter-2");
 
     let pack = decide(&site, "evidence", &["--framework", "nist8425"]);
