@@ -22,7 +22,7 @@ fn enrol(site: &Site, server: &Server, name: &str, store: &str) {
 
 fn decide(site: &Site, verb: &str, more: &[&str]) -> Value {
     let data = site.data().display().to_string();
-    let arguments = [&["--json", "decide", verb, "--data-dir", &data], more].concat();
+    let arguments = [&["decide", verb, "--data-dir", &data], more].concat();
     site.touchmark(&arguments).must_end_with(0).json()
 }
 
