@@ -90,7 +90,9 @@ fn sliders_move_figures_and_the_address_keeps_them() {
     for form in ["html", "md", "csv"] {
         let (status, body) = server.get(&export.replace("report.json", &format!("report.{form}")));
         assert_eq!(status, 200, "{form}");
-        assert!(String::from_utf8(body).unwrap().contains("40,000"), "{form}");
+        let text = String::from_utf8(body).unwrap();
+        // A table for programs groups no digits.
+        assert!(text.contains(if form == "csv" { "40000" } else { "40,000" }), "{form}");
     }
     let (status, _) = server.get(&export.replace("report.json", "report.exe"));
     assert_eq!(status, 404);
