@@ -113,7 +113,7 @@ fn every_model_fits_a_telephone_and_a_desk() {
     for (subject, heading, slider, value) in [
         ("cost", "Life-cycle cost", "alerts.duplicates", 0.05),
         ("attack", "Attack cost", "attack.gain", 5_000.0),
-        ("posture", "Posture", "policies.keys", 1.0),
+        ("posture", "Posture", "policies.keys", 2.0),
     ] {
         for (width, height) in [(390, 844), (1280, 900)] {
             browser.viewport(width, height).unwrap();

@@ -33,7 +33,7 @@ pub fn model(model: &Model) -> String {
                 }
                 p.act {
                     button type="submit" #apply { "Compute" }
-                    " " a.plain href={ "/decide/" (model.subject) } { "Back to the worked example" }
+                    " " a.plain href={ "/decide/" (model.subject) } { "Back to the beginning" }
                 }
             }
             div.outcome {

@@ -59,6 +59,12 @@ impl Fleet {
     }
 }
 
+/// The answers before anybody moved a slider: the registry's, and no opinion beside them; the worked example where there is
+/// no registry.
+fn usual(own: &Own, fleet: &Answers) -> Answers {
+    if fleet.iter().next().is_none() { own.posture.example.clone() } else { fleet.clone() }
+}
+
 /// The name of a question's artefact in the address.
 fn artefact_of(question: &str) -> String {
     format!("{question}.artefact")
@@ -66,7 +72,7 @@ fn artefact_of(question: &str) -> String {
 
 pub(super) fn controls(asked: &Asked, own: &Own, fleet: &Answers) -> Vec<view::Controls> {
     let model = &own.posture.model;
-    let usual = own.posture.example.clone().overridden(fleet.clone());
+    let usual = usual(own, fleet);
     let group = |category: &Category| {
         let controls = model.questions_of(&category.id).flat_map(|question| {
             let answer = usual.get(&question.id);
@@ -104,7 +110,7 @@ pub(super) fn controls(asked: &Asked, own: &Own, fleet: &Answers) -> Vec<view::C
 
 pub(super) fn report(asked: &Asked, own: &Own, fleet: &Answers) -> Result<Report, EconomicsError> {
     let model = &own.posture.model;
-    let mut answers = own.posture.example.clone().overridden(fleet.clone());
+    let mut answers = usual(own, fleet);
     for question in &model.questions {
         let before = answers.get(&question.id).cloned();
         let level = asked.get(&question.id);
