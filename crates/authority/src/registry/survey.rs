@@ -230,3 +230,132 @@ fn certificate_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(String, Surveye
     };
     Ok((row.get(0)?, certificate))
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params;
+
+    use super::*;
+    use crate::registry::{EnrolToken, Registry};
+
+    const ASSURANCE: &str = "{\"storage\":\"secure-element\",\"basis\":\"attested\",\"provenance\":\"generated-on-chip\",\
+                             \"host_binding\":\"unknown\",\"part\":{\"vendor\":\"Maker\",\"model\":\"A1\"}}";
+
+    /// Devices `d-…` with one key each, and two certificates, the second of which took the first one's place.
+    fn filled(directory: &Path, devices: u32) {
+        drop(SqliteRegistry::open(directory).unwrap());
+        let mut connection = Connection::open(directory.join("registry.db")).unwrap();
+        let tx = connection.transaction().unwrap();
+        for number in 0..devices {
+            let (name, spki) = (format!("d-{number:07}"), format!("{number:064x}"));
+            tx.prepare_cached(
+                "INSERT INTO device VALUES (?1, 'meter', 'enrolled', NULL, 0, 0, NULL, NULL, NULL)",
+            )
+            .unwrap()
+            .execute([&name])
+            .unwrap();
+            tx.prepare_cached("INSERT INTO key VALUES (?1, ?2, NULL, ?3, ?4, NULL, '[]', 0)")
+                .unwrap()
+                .execute(params![spki, name, ASSURANCE, vec![7_u8; 1_000]])
+                .unwrap();
+            let first = u64::from(number) * 2;
+            for (serial, predecessor) in [(first, None), (first + 1, Some(first.to_be_bytes()))] {
+                tx.prepare_cached(
+                    "INSERT INTO certificate (serial, profile, device, spki_sha256, status, intended, issued, \
+                     not_after, tbs, der, predecessor, renewal) \
+                     VALUES (?1, 'device', ?2, ?3, 'good', ?4, 0, 9, ?5, ?5, ?6, ?7)",
+                )
+                .unwrap()
+                .execute(params![
+                    serial.to_be_bytes(),
+                    name,
+                    spki,
+                    serial,
+                    vec![7_u8; 700],
+                    predecessor,
+                    predecessor.is_some()
+                ])
+                .unwrap();
+            }
+        }
+        tx.commit().unwrap();
+    }
+
+    fn all(survey: &Survey) -> Vec<Surveyed> {
+        let mut all = Vec::new();
+        survey
+            .devices(|surveyed| {
+                all.push(surveyed);
+                Ok::<(), RegistryError>(())
+            })
+            .unwrap();
+        all
+    }
+
+    #[test]
+    fn each_device_comes_with_its_own_keys_and_certificates() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path(), 3);
+        let mut held = SqliteRegistry::open(folder.path()).unwrap();
+        let survey = Survey::open(folder.path()).unwrap();
+        let before = all(&survey);
+        assert_eq!(before.len(), 3);
+        for (number, surveyed) in before.iter().enumerate() {
+            assert_eq!(surveyed.device.id.as_str(), format!("d-{number:07}"));
+            assert_eq!((surveyed.keys.len(), surveyed.certificates.len()), (1, 2));
+            assert!(surveyed.certificates[0].renewal && surveyed.certificates[1].predecessor.is_none());
+        }
+        // While the holder writes, a survey stays at its moment, and a new one sees the change.
+        let token = EnrolToken { sha256: [0; 32], expires: Timestamp::from_micros(9), spent_for: None };
+        let id = DeviceId::new("a-new").unwrap();
+        held.add_device(&id, &"meter".parse().unwrap(), &token, Timestamp::from_micros(1)).unwrap();
+        assert_eq!(all(&survey), before);
+        let after = Survey::open(folder.path()).unwrap();
+        assert_eq!(all(&after).first().map(|surveyed| surveyed.keys.len()), Some(0));
+        assert_eq!(all(&after).len(), 4);
+        assert_eq!(after.journal().unwrap(), (1, true));
+    }
+
+    #[test]
+    fn a_hundred_thousand_devices_take_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path(), 100_000);
+        let (mut devices, mut certificates) = (0, 0);
+        let survey = Survey::open(folder.path()).unwrap();
+        survey
+            .devices(|surveyed| {
+                devices += surveyed.keys.len();
+                certificates += surveyed.certificates.len();
+                Ok::<(), RegistryError>(())
+            })
+            .unwrap();
+        assert_eq!((devices, certificates), (100_000, 200_000));
+    }
+
+    #[test]
+    fn a_changed_journal_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut registry = SqliteRegistry::open(folder.path()).unwrap();
+        let token = EnrolToken { sha256: [0; 32], expires: Timestamp::from_micros(9), spent_for: None };
+        for name in ["a", "b"] {
+            let id = DeviceId::new(name).unwrap();
+            registry.add_device(&id, &"meter".parse().unwrap(), &token, Timestamp::from_micros(1)).unwrap();
+        }
+        drop(registry);
+        assert_eq!(Survey::open(folder.path()).unwrap().journal().unwrap(), (2, true));
+        let database = Connection::open(folder.path().join("registry.db")).unwrap();
+        database.execute("UPDATE journal SET subject = 'c' WHERE number = 1", []).unwrap();
+        assert_eq!(Survey::open(folder.path()).unwrap().journal().unwrap(), (2, false));
+    }
+
+    #[test]
+    fn no_registry_is_made_and_a_newer_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(Survey::open(folder.path()), Err(RegistryError::Absent { .. })));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        drop(SqliteRegistry::open(folder.path()).unwrap());
+        let database = Connection::open(folder.path().join("registry.db")).unwrap();
+        database.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+        assert!(matches!(Survey::open(folder.path()), Err(RegistryError::Schema { .. })));
+    }
+}
