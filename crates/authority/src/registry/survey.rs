@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_devices_take_seconds() {
+    fn every_one_of_a_hundred_thousand_devices_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         filled(folder.path(), 100_000);
         let (mut devices, mut certificates) = (0, 0);
