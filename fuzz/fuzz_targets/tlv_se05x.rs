@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use touchmark_fuzz::told;
+use touchmark_identity::apdu::se05x::bound::{self, BoundRead};
 use touchmark_identity::apdu::se05x::{AppletVersion, Attributes, Policy};
 use touchmark_identity::apdu::tlv::{self, Tlvs};
 
@@ -18,6 +19,15 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Some(attributes) = told(Attributes::parse(data)) {
         assert_eq!(attributes.encode().as_deref(), Ok(data), "{attributes:?}");
+    }
+    if let Some(attributes) = told(Attributes::parse_with_version(data)) {
+        assert_eq!(attributes.encode().as_deref(), Ok(data), "{attributes:?}");
+    }
+    if let Some(read) = told(BoundRead::parse(data)) {
+        assert_eq!(read.encode().as_deref(), Ok(data), "{read:?}");
+    }
+    if let Some((signed, signature)) = told(bound::divide(data)) {
+        assert_eq!(bound::join(signed, signature).as_deref(), Ok(data));
     }
     if let Some(policies) = told(Policy::parse_set(data)) {
         assert_eq!(Policy::encode_set(&policies).as_deref(), Ok(data));

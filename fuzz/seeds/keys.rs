@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 };
 use der::asn1::{BitString, ObjectIdentifier, OctetString, UtcTime};
 use der::{Decode, DecodePem, Encode, SecretDocument};
-use touchmark_element::{Element, TEST_ROOT_CERTIFICATE_PEM};
+use touchmark_element::{Applet, Class, Element, TEST_ROOT_CERTIFICATE_PEM};
 use touchmark_fuzz::acts::ACTS;
 use touchmark_fuzz::journal::{changes, journal, payloads, written};
 use touchmark_fuzz::{KNOWN_POINT, joined, nonce, now};
@@ -20,7 +20,7 @@ use touchmark_identity::apdu::scp03::{
 };
 use touchmark_identity::apdu::se05x::{
     AID, ATTESTATION_KEY, Attributes, CURVE_NIST_P256, ECDSA_SHA256, Instruction, ObjectType, Origin, Policy,
-    TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, rule,
+    TAG_1, TAG_2, TAG_3, TAG_4, TAG_5, TAG_6, TAG_7, bound, rule,
 };
 use touchmark_identity::apdu::tlv;
 use touchmark_identity::apdu::{Command, Response, StatusWord};
@@ -53,9 +53,11 @@ const STATE_1: &str = include_str!("../../crates/element/tests/samples/test-stat
 
 /// Writes them.
 pub fn add(seeds: &Seeds, work: &Path) -> Result<(), Failed> {
-    let element = element_evidence(&work.join("element"))?;
+    let element = element_evidence(&work.join("element"), Applet::default())?;
+    let bound = element_evidence(&work.join("bound"), Applet::V7_2)?;
     let tpm = tpm_evidence()?;
     evidence(seeds, &element, &tpm)?;
+    bound_reads(seeds, &bound)?;
     tpm_structures(seeds, &tpm)?;
     attest(seeds, &element, &tpm)?;
     apdus(seeds)?;
@@ -64,8 +66,9 @@ pub fn add(seeds: &Seeds, work: &Path) -> Result<(), Failed> {
 }
 
 /// What a virtual element says of a key that it made.
-pub fn element_evidence(directory: &Path) -> Result<Evidence, Failed> {
-    let mut element = Element::create(directory, now())?;
+pub fn element_evidence(directory: &Path, applet: Applet) -> Result<Evidence, Failed> {
+    let class = Class { applet, ..Class::default() };
+    let mut element = Element::create_of_class(directory, now(), class)?;
     let mut store = ElementStore::new(Box::new(move |apdu: &[u8]| element.transmit(apdu)))?;
     let key = KeyName::new("identity")?;
     store.generate(&key)?;
@@ -247,6 +250,16 @@ fn tpm_structures(seeds: &Seeds, tpm: &TpmEvidence) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Reads that are bound to their command, as evidence and as a chip answers them.
+fn bound_reads(seeds: &Seeds, evidence: &Evidence) -> Result<(), Failed> {
+    let Evidence::BoundRead(read) = evidence else { return Err("applet 7.2 binds its reads".into()) };
+    for target in ["evidence_cbor", "attest_element", "evidence_envelope"] {
+        seeds.add(target, [evidence.to_cbor()])?;
+    }
+    seeds.add("tlv_se05x", [read.answer.clone(), bound::join(&read.answer, &read.signature)?])?;
+    Ok(())
+}
+
 fn attest(seeds: &Seeds, element: &Evidence, tpm: &TpmEvidence) -> Result<(), Failed> {
     let Evidence::Element(chip) = element else { return Err("an element gives its own evidence".into()) };
     let root = Certificate::from_pem(TEST_ROOT_CERTIFICATE_PEM)?.to_der()?;
@@ -295,6 +308,7 @@ fn apdus(seeds: &Seeds) -> Result<(), Failed> {
         max_attempts: 0,
         policies: vec![Policy { authentication: 0, rule: rule::READ, extension: Vec::new() }],
         origin: Origin::INTERNAL,
+        version: None,
     };
     let point = hex::decode(KNOWN_POINT)?;
     let answer = tlv::encode(&[(TAG_1, &point), (TAG_2, &attributes.encode()?)])?;

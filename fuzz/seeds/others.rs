@@ -10,7 +10,7 @@ use der::asn1::{Any, BitString, Null, ObjectIdentifier, OctetString, SetOfVec};
 use der::{Decode, Encode};
 use touchmark_authority::est::{Wrapping, encode_body};
 use touchmark_authority::x509::sha1;
-use touchmark_element::TEST_ROOT_CERTIFICATE_PEM;
+use touchmark_element::{Applet, TEST_ROOT_CERTIFICATE_PEM};
 use touchmark_fuzz::services::{
     FINDINGS, GOOD_SERIAL, REVOKED_SERIAL, authority, sealed, sections, small_settings,
 };
@@ -83,7 +83,7 @@ fn identity(seeds: &Seeds) -> Result<(), Failed> {
 }
 
 fn certificates(seeds: &Seeds, directory: &Path) -> Result<(), Failed> {
-    let Evidence::Element(chip) = element_evidence(directory)? else {
+    let Evidence::Element(chip) = element_evidence(directory, Applet::default())? else {
         return Err("an element gives its own evidence".into());
     };
     seeds.add("held_certificate", [&chip.chip_certificate, &tpm_evidence()?.ek_certificate])?;
