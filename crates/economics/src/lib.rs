@@ -2,7 +2,7 @@
 //! ready an organisation is, and what an auditor can be shown.
 //!
 //! Everything here is a pure function of inputs that are ranges with unit, source and grade of evidence ([`input`]). A model
-//! is written as arithmetic on expressions with units ([`expr`], [`unit`]) and computed by a [`plan`]; a [`report`] shows its
+//! is written as arithmetic on expressions with units ([`expr`], [`mod@unit`]) and computed by a [`plan`]; a [`report`] shows its
 //! figures, each with the way back to sources and to the user's inputs.
 
 pub mod attack;

@@ -2,7 +2,7 @@
 //!
 //! Modules and categories are those of the PKI Consortium's maturity model; the questions are ours ([`model`]). Each answer is
 //! a level from the lowest to the highest, and one above the cap needs an artefact: without one it counts as the cap
-//! ([`score`]). Where the fleet runs on Touchmark, [`from_facts`] answers what the registry knows in place of an opinion.
+//! ([`score`]). Where the fleet runs on Touchmark, [`from_facts()`] answers what the registry knows in place of an opinion.
 //! Scoring is a pure function of the answers: [`Answers::give`], then [`score::scores`], as often as a slider moves.
 
 pub mod answers;

@@ -31,7 +31,7 @@ pub struct CommandSpec {
     pub request: &'static [Field],
     /// The fields of the response data; none means that no data comes back.
     pub response: &'static [Field],
-    /// Bits of [`rule`] that the policy of the object in [`TAG_1`] has to give; with several, which of them depends on
+    /// Bits of [`rule`] that the policy of the object in [`TAG_1`](super::TAG_1) has to give; with several, which of them depends on
     /// what is asked for. 0 where no object is used.
     pub policy: u32,
     /// The bits that may be set in the instruction byte beside it: [`INS_AUTH`], [`INS_TRANSIENT`].
